@@ -1,0 +1,1 @@
+"""Keeps services running on hosts: desired state is placed as issued tasks, and agents make it actual."""

@@ -1,0 +1,5 @@
+"""The app's HTTP API."""
+
+from ninja import Router
+
+router = Router()

@@ -1,0 +1,1 @@
+"""The operator's command. It talks HTTP only and imports nothing of the server."""

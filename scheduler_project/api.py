@@ -1,0 +1,57 @@
+"""The root of the HTTP API, `/api/v1/`: the apps' routers under one authentication and one shape of errors."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from clusters.api import router as clusters_router
+from graphs.api import router as graphs_router
+from scheduler_project.toolkit.access import Role, require
+from scheduler_project.toolkit.errors import Fault, InvalidDocument, SchedulerError, Unauthenticated
+from scheduler_project.toolkit.http import authenticate, problem, problem_of
+from topologies.api import router as topologies_router
+from workers.api import router as workers_router
+
+
+def authenticate_reader(request: HttpRequest) -> Any | None:
+    """Every route needs at least a viewer; routes that act ask for more themselves."""
+    user = authenticate(request)
+    if user is not None:
+        require(request, Role.VIEWER)
+    return user
+
+
+api = NinjaAPI(
+    title="Scheduler",
+    version="1",
+    description="Graphs, clusters, topologies and commands of one scheduler.",
+    auth=authenticate_reader,
+    urls_namespace="api",
+)
+api.add_router("", workers_router)
+api.add_router("", graphs_router)
+api.add_router("", clusters_router)
+api.add_router("", topologies_router)
+
+
+@api.exception_handler(SchedulerError)
+def on_scheduler_error(request: HttpRequest, error: SchedulerError) -> HttpResponse:
+    return problem_of(error)
+
+
+@api.exception_handler(AuthenticationError)
+def on_unauthenticated(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    return problem_of(Unauthenticated())
+
+
+@api.exception_handler(ValidationError)
+def on_invalid_request(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    faults = [Fault(".".join(str(part) for part in one["loc"]), one["msg"]) for one in error.errors]
+    return problem_of(InvalidDocument(faults))
+
+
+@api.exception_handler(HttpError)
+def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return problem(error.status_code, "refused", str(error))

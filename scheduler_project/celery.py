@@ -1,0 +1,57 @@
+"""The Celery app of the project: `celery -A scheduler_project worker|beat|flower`.
+
+Invariant: a host agent's process never loads Django, so it runs where no database can be reached.
+"""
+
+import os
+import sys
+import uuid
+from typing import Any
+
+from celery import Celery
+from celery.apps.worker import Worker
+
+from scheduler_project.celery_settings import celery_settings
+from scheduler_project.process import CONTROL_QUEUE, host_from_argv, queues_from_argv
+
+HOST = host_from_argv(sys.argv)
+if HOST is None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_project.settings")
+else:
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
+class QuietWorker(Worker):
+    """A Celery worker without chatter between workers, under a node name that no earlier start can still hold."""
+
+    def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
+        options["without_gossip"] = True
+        options["without_mingle"] = True
+        super().__init__(app=app, hostname=unique_node_name(hostname), **options)
+
+
+def unique_node_name(hostname: str | None) -> str:
+    """`<queue or given name>.<random>@<machine>`: RabbitMQ may hold the previous start's control queue locked."""
+    given, _, machine = (hostname or "").partition("@")
+    name = given if given not in ("", "celery") else "-".join(queues_from_argv(sys.argv) or ["worker"])
+    return f"{name}.{uuid.uuid4().hex[:8]}@{machine or os.uname().nodename}"
+
+
+class SchedulerCelery(Celery):
+    """Celery with quiet workers."""
+
+    @property
+    def Worker(self) -> Any:  # noqa: N802  (Celery's name)
+        return self.subclass_with_self(QuietWorker)
+
+
+app = SchedulerCelery("scheduler_project")
+app.conf.update(celery_settings(os.environ))
+
+if HOST is None:
+    from scheduler_project.clock import clock_settings
+
+    app.conf.update(clock_settings(CONTROL_QUEUE))
+    app.autodiscover_tasks()
+else:
+    app.conf.imports = ("workers.agent.tasks",)

@@ -1,0 +1,33 @@
+"""Leadership by leases in the database, with fencing tokens.
+
+Invariant: at any time at most one holder's token equals the stored one, and a taken-over lease's token has grown.
+"""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+
+
+def acquire(name: str, holder: str, now: datetime, ttl_s: float) -> int | None:
+    """Takes or renews the lease. Returns the fencing token, or None while another holder's lease runs."""
+    from scheduler_project.models import Lease
+
+    expires_at = now + timedelta(seconds=ttl_s)
+    with transaction.atomic():
+        Lease.objects.get_or_create(name=name, defaults={"holder": "", "expires_at": now, "token": 0})
+        lease = Lease.objects.filter(name=name)
+        renewed = lease.filter(holder=holder, expires_at__gt=now).update(expires_at=expires_at)
+        if not renewed:
+            free = Q(expires_at__lte=now) | Q(holder="") | Q(holder=holder)
+            taken = lease.filter(free).update(holder=holder, expires_at=expires_at, token=F("token") + 1)
+            if not taken:
+                return None
+        return int(lease.values_list("token", flat=True).get())
+
+
+def release(name: str, holder: str, now: datetime) -> None:
+    """Gives the lease up early, so that the next leader need not wait for its end."""
+    from scheduler_project.models import Lease
+
+    Lease.objects.filter(name=name, holder=holder).update(expires_at=now)
