@@ -69,7 +69,7 @@ TEMPLATES = [
 
 
 def database_settings(url: str) -> dict[str, Any]:
-    """One Django database from its URL; SQLite gets WAL and immediate transactions, so that many processes can write."""
+    """One Django database from its URL; SQLite gets WAL and immediate transactions for many writers."""
     settings: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True))
     if settings["ENGINE"].endswith("sqlite3"):
         settings["CONN_MAX_AGE"] = None

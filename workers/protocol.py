@@ -25,8 +25,6 @@ class UnreadableEnvelope(ValueError):
     """An envelope that is not of this protocol."""
 
 
-
-
 class RunCommand(Struct, tag="run", kw_only=True, frozen=True):
     """Run argv once, without a shell. `start_by` (Unix s, 0 for never): refuse it after that time."""
 
@@ -113,8 +111,6 @@ class Orders(Struct, kw_only=True, frozen=True):
     host: str
     sent_at: float
     orders: list[Order]
-
-
 
 
 class Accepted(Struct, tag="accepted", kw_only=True, frozen=True):

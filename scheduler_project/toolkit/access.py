@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 from scheduler_project.toolkit.errors import Denied, Unauthenticated
 
-TOKEN_PREFIX = "sch_"
+TOKEN_PREFIX = "sch_"  # noqa: S105
 
 
 class Role(IntEnum):
