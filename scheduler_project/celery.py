@@ -13,6 +13,7 @@ from celery.apps.worker import Worker
 
 from scheduler_project.celery_settings import celery_settings
 from scheduler_project.process import CONTROL_QUEUE, host_from_argv, queues_from_argv
+from scheduler_project.toolkit import env
 
 HOST = host_from_argv(sys.argv)
 if HOST is None:
@@ -46,7 +47,7 @@ class SchedulerCelery(Celery):
 
 
 app = SchedulerCelery("scheduler_project")
-app.conf.update(celery_settings(os.environ))
+app.conf.update(celery_settings(env.effective()))
 
 if HOST is None:
     from scheduler_project.clock import clock_settings

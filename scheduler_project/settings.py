@@ -12,10 +12,11 @@ from scheduler_project.toolkit.errors import ConfigurationError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = env.data_dir()
+ENVIRONMENT = env.effective()
 
 DEBUG = env.flag("SCHEDULER_DEBUG", False)
 PRODUCTION = env.flag("SCHEDULER_PRODUCTION", False)
-SECRET_KEY = os.environ.get("SECRET_KEY", "")
+SECRET_KEY = ENVIRONMENT.get("SECRET_KEY", "")
 if not SECRET_KEY:
     if PRODUCTION:
         raise ConfigurationError("SECRET_KEY is not set; production needs one of at least 50 random characters")
@@ -90,7 +91,7 @@ def default_database_url() -> str:
     return f"sqlite:///{DATA_DIR / 'scheduler.sqlite3'}"
 
 
-DATABASE_URL = os.environ.get("DATABASE_URL") or default_database_url()
+DATABASE_URL = ENVIRONMENT.get("DATABASE_URL") or default_database_url()
 DATABASES = {"default": database_settings(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CELERY_DB_REUSE_MAX = 1000
@@ -133,7 +134,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": os.environ.get("SCHEDULER_LOG_LEVEL", "INFO").upper()},
 }
 
-NATS_URI = os.environ.get("NATS_URI") or os.environ.get("NATS_URL") or ""
+NATS_URI = ENVIRONMENT.get("NATS_URI") or ENVIRONMENT.get("NATS_URL") or ""
 FLOWER_URL = os.environ.get("SCHEDULER_FLOWER_URL", "")
 EVENT_POLL_INTERVAL_S = env.seconds("SCHEDULER_EVENT_POLL_INTERVAL_S", 0.25)
 

@@ -1,6 +1,7 @@
 """Reads configuration from the environment with clear errors.
 
-Every reader names the variable in its error, so that a wrong value is found by who set it.
+Every reader names the variable in its error, so that a wrong value is found by who set it. Where `manage.py up` has run
+in this folder, the addresses that it wrote down stand in for those that the environment does not give.
 """
 
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from scheduler_project.toolkit.errors import ConfigurationError
 
+LOCAL_FILE_NAME = "env"
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
 
@@ -47,3 +49,19 @@ def words(name: str, environ: Mapping[str, str] = os.environ) -> list[str]:
 def data_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """The folder for everything that one machine keeps: SQLite, broker files, logs, agents' journals."""
     return Path(environ.get("SCHEDULER_DATA_DIR", ".scheduler")).absolute()
+
+
+def effective(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment over the addresses of the `up` in the data folder, so that a worker started by hand joins it."""
+    return {**local_addresses(data_dir(environ)), **environ}
+
+
+def local_addresses(folder: Path) -> dict[str, str]:
+    """`NAME=value` lines of the file that `up` writes; empty where there is none that we may read."""
+    try:
+        lines = (folder / LOCAL_FILE_NAME).read_text().splitlines()
+    except OSError:
+        return {}
+    return {
+        name: value for name, _, value in (line.partition("=") for line in lines) if name and not name.startswith("#")
+    }

@@ -1,0 +1,94 @@
+"""Which processes `up` runs and with which addresses: a pure description, decided before anything starts."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scheduler_project.up.ports import LOOPBACK
+from scheduler_project.up.processes import ProcessSpec
+from scheduler_project.up.servers import NATS_USER
+
+PYTHON = sys.executable
+AGENT_PORTS_FIRST = 31_000
+AGENT_PORTS_EACH = 500
+ADDRESS_NAMES = ("BROKER_URL", "NATS_URI", "DATABASE_URL", "SECRET_KEY", "SCHEDULER_DATA_DIR")
+
+WAVE_FACES, WAVE_AGENTS, WAVE_CONTROL, WAVE_SERVERS = range(4)
+
+
+@dataclass(frozen=True)
+class Ports:
+    web: int
+    broker: int
+    nats: int
+    flower: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked of `up`."""
+
+    hosts: tuple[str, ...]
+    address: str
+    web_port: int
+    demo: bool
+
+
+def embedded_broker_url(port: int, password: str) -> str:
+    return f"redis://:{password}@{LOOPBACK}:{port}/0"
+
+
+def embedded_nats_uri(port: int, password: str) -> str:
+    return f"nats://{NATS_USER}:{password}@{LOOPBACK}:{port}"
+
+
+def celery(*words: str) -> tuple[str, ...]:
+    return (PYTHON, "-m", "celery", "-A", "scheduler_project", *words)
+
+
+def server_specs(
+    environ: Mapping[str, str], ports: Ports, valkey: Sequence[str], nats: Sequence[str]
+) -> list[ProcessSpec]:
+    """The embedded servers that no address in the environment replaces."""
+    specs = []
+    if "BROKER_URL" not in environ:
+        specs.append(ProcessSpec("valkey", tuple(valkey), port=ports.broker, stop_wave=WAVE_SERVERS))
+    if not (environ.get("NATS_URI") or environ.get("NATS_URL")):
+        specs.append(ProcessSpec("nats", tuple(nats), port=ports.nats, stop_wave=WAVE_SERVERS))
+    return specs
+
+
+def application_specs(
+    options: Options, ports: Ports, shared: Mapping[str, str], flower_login: str
+) -> list[ProcessSpec]:
+    """Our own processes, in the order in which they are started. `shared` is the environment that all get."""
+    web = (PYTHON, "-m", "uvicorn", "scheduler_project.asgi:application", "--host", options.address)
+    web += ("--port", str(options.web_port), "--no-access-log", "--timeout-graceful-shutdown", "3")
+    flower = celery("flower", f"--address={LOOPBACK}", f"--port={ports.flower}")
+    control = celery("worker", "-Q", "control", "--concurrency", "4", "--loglevel", "INFO")
+    bridge = celery("worker", "-Q", "nats", "--concurrency", "2", "--loglevel", "INFO")
+    specs = [
+        ProcessSpec("control", control, shared, stop_wave=WAVE_CONTROL),
+        ProcessSpec("web", web, shared, port=options.web_port),
+        ProcessSpec("clock", celery("beat", "--loglevel", "INFO"), shared),
+        ProcessSpec("nats-bridge", bridge, shared),
+    ]
+    specs += [agent_spec(host, position, shared) for position, host in enumerate(options.hosts)]
+    if options.demo:
+        specs.append(ProcessSpec("demo-connector", (PYTHON, "examples/demo_connector.py"), shared))
+    specs.append(ProcessSpec("flower", flower, {**shared, "FLOWER_BASIC_AUTH": flower_login}, port=ports.flower))
+    return specs
+
+
+def agent_spec(host: str, position: int, shared: Mapping[str, str]) -> ProcessSpec:
+    """A host agent. Agents of one machine share its ports, so each gets a range of its own."""
+    first = AGENT_PORTS_FIRST + position * AGENT_PORTS_EACH
+    env = {name: value for name, value in shared.items() if name not in ("DATABASE_URL", "SECRET_KEY", "NATS_URI")}
+    env["SCHEDULER_AGENT_PORTS"] = f"{first}-{first + AGENT_PORTS_EACH - 1}"
+    return ProcessSpec(host, celery("worker", "-Q", host, "--loglevel", "INFO"), env, stop_wave=WAVE_AGENTS)
+
+
+def agent_folder(data_dir: Path, host: str) -> Path:
+    """Where an agent keeps its journal and its supervisor's pid."""
+    return data_dir / "agents" / host

@@ -1,0 +1,120 @@
+"""One supervised process: how it is started, watched and stopped.
+
+Invariant: a process is in a session of its own, so that Ctrl-C reaches only `up`, and is told to end by the kernel when
+`up` dies, so that nothing is left behind.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scheduler_project.up.ports import answers
+
+FIRST_RESTART_DELAY_S = 0.5
+LAST_RESTART_DELAY_S = 10.0
+STEADY_AFTER_S = 10.0
+LOG_LIMIT_BYTES = 10_000_000
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """What to run. `port`, where given, must accept connections before the process counts as up."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+    address: str = ""
+    stop_wave: int = 0
+    stop_signal: int = signal.SIGTERM
+
+
+def restart_delay_s(failures: int) -> float:
+    """Back-off before start number `failures + 1`: doubles from half a second, bounded so that work is back soon."""
+    return min(FIRST_RESTART_DELAY_S * 2 ** max(failures - 1, 0), LAST_RESTART_DELAY_S)
+
+
+class ManagedProcess:
+    """A process that is restarted when it dies. All times are seconds of one monotonic clock, passed in."""
+
+    def __init__(self, spec: ProcessSpec, log_folder: Path) -> None:
+        self.spec = spec
+        self.log_path = log_folder / f"{spec.name}.log"
+        self.child: subprocess.Popen[bytes] | None = None
+        self.started_at = 0.0
+        self.failures = 0
+        self.start_at = 0.0
+        self.was_up = False
+
+    @property
+    def pid(self) -> int | None:
+        return self.child.pid if self.child is not None else None
+
+    def start(self, now: float) -> None:
+        """Starts the process with its output appended to its log."""
+        if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
+            self.log_path.replace(self.log_path.with_suffix(".log.1"))
+        with self.log_path.open("ab") as log:
+            self.child = subprocess.Popen(
+                self.spec.argv,
+                env={**os.environ, **self.spec.env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
+            )
+        self.started_at = now
+        self.was_up = False
+
+    def poll(self, now: float) -> int | None:
+        """The exit status if the process has just ended; its restart is then planned."""
+        if self.child is None:
+            return None
+        status = self.child.poll()
+        if status is None:
+            if self.failures and now - self.started_at > STEADY_AFTER_S:
+                self.failures = 0
+            return None
+        self.child = None
+        self.was_up = False
+        self.failures += 1
+        self.start_at = now + restart_delay_s(self.failures)
+        return status
+
+    def is_due(self, now: float) -> bool:
+        return self.child is None and now >= self.start_at
+
+    def is_up(self) -> bool:
+        """Alive and, where it serves a port, answering there."""
+        if self.child is None:
+            return False
+        if not self.was_up:
+            self.was_up = self.spec.port is None or answers(self.spec.port)
+        return self.was_up
+
+    def send(self, number: int) -> None:
+        """Signals the process's whole group; one that is gone is no error."""
+        if self.child is not None and self.child.poll() is None:
+            try:
+                os.killpg(self.child.pid, number)
+            except ProcessLookupError:
+                return
+
+
+def end_with_parent() -> None:
+    """Runs in the child before exec: the kernel sends it TERM when `up` dies."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def describe_status(status: int) -> str:
+    """`exit code 3` or `signal 9 (SIGKILL)`."""
+    if status >= 0:
+        return f"exit code {status}"
+    return f"signal {-status} ({signal.Signals(-status).name})"
