@@ -1,0 +1,124 @@
+"""Fixtures shared by all rings; tests/README.md explains how to use them.
+
+A server that cannot be started for want of its program fails in CI and skips elsewhere, with what to install.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import pytest
+from django.db import connection
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.support.processes import Processes
+from tests.support.servers import (
+    MissingServer,
+    NatsServer,
+    PostgresServer,
+    RabbitServer,
+    Server,
+    ValkeyServer,
+    chromium_path,
+)
+
+Kind = TypeVar("Kind", bound=Server)
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "database_url"}
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test that uses the database, so that the same tests can be run on PostgreSQL too."""
+    for item in items:
+        if item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("database")
+
+
+def missing(error: MissingServer) -> NoReturn:
+    """Fails in CI, skips elsewhere."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(error), pytrace=False)
+    pytest.skip(str(error))
+
+
+def running(kind: Callable[[], Kind]) -> Iterator[Kind]:
+    """A server for the length of a fixture."""
+    try:
+        server = kind()
+    except MissingServer as error:
+        missing(error)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A Valkey server; `url` is a BROKER_URL."""
+    yield from running(ValkeyServer)
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NatsServer]:
+    """A NATS server with JetStream; `url` is a NATS_URI."""
+    yield from running(NatsServer)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; `url` is a DATABASE_URL, `create_database()` gives one of an empty database."""
+    yield from running(PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitServer]:
+    """A RabbitMQ node; `url` is a BROKER_URL."""
+    yield from running(RabbitServer)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the system's Chromium."""
+    try:
+        return chromium_path()
+    except MissingServer as error:
+        missing(error)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Headless Chromium. Playwright runs an event loop in the test's thread, so the ORM's guard is off meanwhile."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        opened = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Starts programs and stops them after the test, even where it fails."""
+    started = Processes(tmp_path)
+    try:
+        yield started
+    finally:
+        started.stop_all()
+
+
+@pytest.fixture
+def database_url(transactional_db: Any) -> str:
+    """The address of the database of this test, for a process that must see the same rows."""
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    return os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}"

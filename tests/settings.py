@@ -1,0 +1,29 @@
+"""The project's settings for tests: own data folder, own SQLite file, a broker in memory, quick password hashing.
+
+`DATABASE_URL` is honoured, so that `tools/with-postgres pytest -m database` runs the same tests on PostgreSQL.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_folder = tempfile.mkdtemp(prefix="scheduler-tests-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+
+for _name in [name for name in os.environ if name.startswith("SCHEDULER_")]:
+    del os.environ[_name]
+os.environ |= {
+    "SCHEDULER_DATA_DIR": _folder,
+    "SECRET_KEY": "a key for tests only, which is long enough to be quiet",
+    "BROKER_URL": "memory://",
+    "NATS_URI": "",
+}
+
+from scheduler_project.settings import *  # noqa: E402, F403
+from scheduler_project.settings import DATABASES  # noqa: E402
+
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(_folder) / "test.sqlite3")}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

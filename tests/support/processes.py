@@ -1,0 +1,187 @@
+"""Real processes for tests: started in a group of their own, watched by their log, stopped by pid.
+
+Invariant: a process started here ends with its test, and with the test run's own process even when that is killed.
+"""
+
+import ctypes
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, TypeVar
+
+from tests.support.wait import wait_until
+
+Value = TypeVar("Value")
+
+ROOT = Path(__file__).resolve().parents[2]
+LOG_TAIL_CHARACTERS = 4000
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+OUR_VARIABLES = ("DATABASE_URL", "BROKER_URL", "NATS_URI", "NATS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE")
+
+
+class ProcessEnded(AssertionError):
+    """A process ended while something was still expected of it."""
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """This process's environment without the settings of the test run, and with the given variables."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in OUR_VARIABLES and not name.startswith(("SCHEDULER_", "PYTEST_", "COV_CORE_"))
+    }
+    return {**kept, "PYTHONUNBUFFERED": "1", **variables}
+
+
+def die_with_parent() -> None:
+    """Asks Linux to kill this process when the one that started it ends; elsewhere does nothing."""
+    if sys.platform == "linux":
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@dataclass
+class Process:
+    """One program of a test. `log` receives its output and its errors; `user` is who runs it (root's tests only)."""
+
+    argv: Sequence[str]
+    log: Path
+    env: Mapping[str, str] = field(default_factory=clean_environment)
+    cwd: Path = ROOT
+    user: str | None = None
+    popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Starts the program; its log is appended to, so that a restart keeps what was said before."""
+        with self.log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                self.argv,
+                env=dict(self.env),
+                cwd=self.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+                user=self.user,
+                group=self.user and pwd.getpwnam(self.user).pw_gid,
+                extra_groups=self.user and [],
+            )
+        return self
+
+    @property
+    def pid(self) -> int:
+        """The pid of the running program. Raises ProcessEnded where it was never started."""
+        if self.popen is None:
+            raise ProcessEnded(f"{self.argv[0]} was not started")
+        return self.popen.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the program runs."""
+        return self.popen is not None and self.popen.poll() is None
+
+    @property
+    def output(self) -> str:
+        """All that the program has written so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def wait_for(self, probe: Callable[[], Value], timeout_s: float = 30, what: str = "") -> Value:
+        """The first true value of `probe`. Raises AssertionError, with the log's end, when it ends or is too late."""
+
+        def checked() -> Value:
+            if not self.alive:
+                raise ProcessEnded(f"{' '.join(self.argv)} ended\n{self.output[-LOG_TAIL_CHARACTERS:]}")
+            return probe()
+
+        try:
+            return wait_until(checked, timeout_s, what=what)
+        except ProcessEnded:
+            raise
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output[-LOG_TAIL_CHARACTERS:]}") from None
+
+    def wait_for_line(self, text: str, timeout_s: float = 30) -> str:
+        """The first line of the log that holds `text`."""
+
+        def line() -> str:
+            return next((one for one in self.output.splitlines() if text in one), "")
+
+        return self.wait_for(line, timeout_s, what=f"a line with {text!r}")
+
+    def wait_ended(self, timeout_s: float = 30) -> int:
+        """The exit code, once the program has ended."""
+        if self.popen is None:
+            raise ProcessEnded(f"{self.argv[0]} was not started")
+        return self.popen.wait(timeout_s)
+
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM, timeout_s: float = 15) -> None:
+        """Asks the program to end, and kills its whole group after `timeout_s`."""
+        if self.popen is None:
+            return
+        if self.alive:
+            self.popen.send_signal(with_signal)
+        with suppress(subprocess.TimeoutExpired):
+            self.popen.wait(timeout_s)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kills the program and its children at once, as a crash would."""
+        if self.popen is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
+
+class Processes:
+    """Starts programs for one test and stops them, last first, when it is over."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[Process] = []
+
+    def start(self, argv: Sequence[str], **variables: str) -> Process:
+        """Starts any program in the project's root, with a clean environment and the given variables."""
+        log = self._folder / f"process-{len(self._started)}.log"
+        process = Process(argv, log, clean_environment(**variables))
+        self._started.append(process)
+        return process.start()
+
+    def python(self, *arguments: str, **variables: str) -> Process:
+        """Starts this Python with arguments, in the project's root."""
+        return self.start([sys.executable, *arguments], **variables)
+
+    def celery(self, *arguments: str, **variables: str) -> Process:
+        """Starts `celery -A scheduler_project …`, say with `"worker", "-Q", "control"`."""
+        return self.python("-m", "celery", "-A", "scheduler_project", *arguments, **variables)
+
+    def worker(self, queue: str, broker_url: str, **variables: str) -> Process:
+        """A Celery worker on `queue` that has said it is ready."""
+        folder = variables.pop("SCHEDULER_DATA_DIR", str(self._folder / queue))
+        process = self.celery(
+            "worker",
+            "-Q",
+            queue,
+            "-l",
+            "INFO",
+            BROKER_URL=broker_url,
+            SCHEDULER_DATA_DIR=folder,
+            SECRET_KEY="tests-only",
+            **variables,
+        )
+        process.wait_for_line(" ready.", timeout_s=60)
+        return process
+
+    def stop_all(self) -> None:
+        """Stops everything that still runs, and shows what each said (pytest prints it where the test failed)."""
+        for process in reversed(self._started):
+            process.stop()
+            print(f"--- {' '.join(process.argv)}\n{process.output[-LOG_TAIL_CHARACTERS:]}")  # noqa: T201
