@@ -33,6 +33,13 @@ class Worker(models.Model):
     registered_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     silent_at = models.DateTimeField(db_index=True, help_text="disconnected when nothing is heard by then")
+    changed_at = models.DateTimeField(help_text="when the state last changed")
+    session_started_at = models.FloatField(default=0, help_text="Unix s by the agent's clock; the newer session wins")
+    stopped = models.BooleanField(default=False, help_text="its session said goodbye; only a new one connects it")
+    applied_seq = models.PositiveBigIntegerField(default=0, help_text="last report applied of the session")
+    turn = models.PositiveBigIntegerField(default=0, help_text="grows with each command given; the lowest is next")
+    refused_reports = models.PositiveBigIntegerField(default=0, help_text="reports of sessions that are not its own")
+    refused_session = models.CharField(max_length=64, blank=True, help_text="the session that was refused last")
 
     objects = WorkerQuerySet.as_manager()
 
@@ -83,7 +90,11 @@ class Command(models.Model):
     scheduled_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    resend_at = models.DateTimeField(null=True, blank=True, help_text="sent again when not acknowledged by then")
+    accepted_at = models.DateTimeField(null=True, blank=True, help_text="when its worker acknowledged it")
+    remind_at = models.DateTimeField(
+        null=True, blank=True, help_text="placed, sent again or asked after when nothing is heard by then"
+    )
+    late_reports = models.PositiveIntegerField(default=0, help_text="reports that changed nothing")
     start_by = models.DateTimeField(null=True, blank=True, help_text="dead when not started by then")
     run_by = models.DateTimeField(null=True, blank=True, help_text="dead when its end is not reported by then")
 
@@ -93,6 +104,7 @@ class Command(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["state", "id"]),
+            models.Index(fields=["state", "remind_at"]),
             models.Index(fields=["worker", "state"]),
         ]
 
@@ -120,3 +132,13 @@ class CommandOutput(models.Model):
 
     def __str__(self) -> str:
         return f"{self.command_id} {self.stream}+{self.offset}"
+
+
+class Mark(models.Model):
+    """When something that must not be taken for granted last happened; `sweep` is the sweeper's last tick."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.at}"

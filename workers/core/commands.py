@@ -1,0 +1,99 @@
+"""What a command is asked to be, and what makes such a request unacceptable.
+
+Invariant: a request without faults can be sent to any agent as it stands.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scheduler_project.toolkit.errors import Fault
+from workers.core.expressions import ExpressionError, parse
+
+ARGV_BYTES_MAX = 131_072
+STDIN_BYTES_MAX = 1_048_576
+OWNER_LENGTH_MAX = 600
+KEY_LENGTH_MAX = 255
+PATH_LENGTH_MAX = 1024
+ON_LENGTH_MAX = 500
+
+
+@dataclass(frozen=True)
+class NewCommand:
+    """One argv to be run once on one worker, without a shell.
+
+    `on` is a worker's name or an expression, empty for any worker. `timeout_s` 0 is no limit, `start_within_s` 0 is the
+    default of the settings. `owner` says what it is part of; a repeated `idempotency_key` returns the first command.
+    """
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str = ""
+    stdin: bytes = b""
+    on: str = ""
+    timeout_s: float = 0
+    grace_s: float = 10
+    start_within_s: float = 0
+    owner: str = ""
+    idempotency_key: str | None = None
+
+
+def faults_of(commands: Sequence[NewCommand], path: str = "commands") -> list[Fault]:
+    """Every fault of every command, each with its path such as `commands[0].argv`."""
+    return [
+        Fault(f"{path}[{index}].{name}", message)
+        for index, command in enumerate(commands)
+        for name, message in _faults(command)
+    ]
+
+
+def _faults(command: NewCommand) -> Iterator[tuple[str, str]]:
+    yield from _argv_faults(command.argv)
+    yield from _env_faults(command.env)
+    yield from _duration_faults(command)
+    yield from _length_faults(command)
+    if "\0" in command.cwd:
+        yield "cwd", "holds a NUL character"
+    try:
+        parse(command.on)
+    except ExpressionError as error:
+        yield "on", str(error)
+
+
+def _argv_faults(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    if not argv:
+        yield "argv", "is empty; give the program and its arguments as a list"
+        return
+    if isinstance(argv, str) or not all(isinstance(word, str) for word in argv):
+        yield "argv", "is not a list of strings"
+        return
+    if not argv[0]:
+        yield "argv[0]", "is empty; give the program's name or path"
+    if any("\0" in word for word in argv):
+        yield "argv", "holds a NUL character"
+    if sum(len(word.encode(errors="surrogatepass")) for word in argv) > ARGV_BYTES_MAX:
+        yield "argv", f"is longer than {ARGV_BYTES_MAX} bytes; send long input as stdin"
+
+
+def _env_faults(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name:
+            yield "env", f"{name!r} cannot be the name of a variable"
+        elif not isinstance(value, str) or "\0" in value:
+            yield f"env.{name}", "is not a string without NUL characters"
+
+
+def _duration_faults(command: NewCommand) -> Iterator[tuple[str, str]]:
+    for name in ("timeout_s", "grace_s", "start_within_s"):
+        value = getattr(command, name)
+        if not math.isfinite(value) or value < 0:
+            yield name, "is not a number of seconds of 0 or more"
+
+
+def _length_faults(command: NewCommand) -> Iterator[tuple[str, str]]:
+    if len(command.stdin) > STDIN_BYTES_MAX:
+        yield "stdin", f"is longer than {STDIN_BYTES_MAX} bytes"
+    limits = {"cwd": PATH_LENGTH_MAX, "on": ON_LENGTH_MAX, "owner": OWNER_LENGTH_MAX, "idempotency_key": KEY_LENGTH_MAX}
+    for name, limit in limits.items():
+        if len(getattr(command, name) or "") > limit:
+            yield name, f"is longer than {limit} characters"

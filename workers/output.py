@@ -1,0 +1,58 @@
+"""Reads what commands wrote: whole, from an offset, and the first bytes of many.
+
+Invariant: bytes come in the order of their offsets, each once, and never beyond a piece that has not arrived yet.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from django.db.models import BinaryField, QuerySet
+from django.db.models.functions import Substr
+
+from workers.models import CommandOutput
+
+HEAD_BYTES = 20
+PIECES_PER_READ = 64
+
+
+def output_of(command_id: str, stream: str) -> bytes:
+    """All that was kept of `stdout` or `stderr`."""
+    pieces = _pieces(command_id, stream, 0)
+    return joined(pieces.values_list("offset", "data").iterator(), 0)
+
+
+def output_from(command_id: str, stream: str, offset: int) -> bytes:
+    """What follows the first `offset` bytes, a bounded part of it; empty where nothing more has arrived."""
+    start = _pieces(command_id, stream, 0).filter(offset__lte=offset).order_by("-offset").values_list("offset").first()
+    pieces = _pieces(command_id, stream, start[0] if start else offset)
+    return joined(pieces.values_list("offset", "data")[:PIECES_PER_READ], offset)
+
+
+def heads_of(command_ids: Sequence[str]) -> dict[tuple[str, str], bytes]:
+    """The first 20 bytes by (command, stream), for lists, in one query."""
+    rows = (
+        CommandOutput.objects.filter(command_id__in=command_ids, offset__lt=HEAD_BYTES)
+        .order_by("command_id", "stream", "offset")
+        .annotate(head=Substr("data", 1, HEAD_BYTES, output_field=BinaryField()))
+        .values_list("command_id", "stream", "offset", "head")
+    )
+    pieces: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
+    for command_id, stream, offset, head in rows:
+        pieces.setdefault((command_id, stream), []).append((offset, head))
+    return {key: joined(found, 0)[:HEAD_BYTES] for key, found in pieces.items()}
+
+
+def joined(pieces: Iterable[tuple[int, bytes | memoryview]], start: int) -> bytes:
+    """The bytes from `start` up to the first gap; `pieces` are in the order of their offsets and may overlap."""
+    parts: list[bytes] = []
+    position = start
+    for offset, data in pieces:
+        if offset > position:
+            break
+        part = bytes(data)[position - offset :]
+        parts.append(part)
+        position += len(part)
+    return b"".join(parts)
+
+
+def _pieces(command_id: str, stream: str, start: int) -> "QuerySet[CommandOutput]":
+    return CommandOutput.objects.filter(command_id=command_id, stream=stream, offset__gte=start).order_by("offset")
