@@ -135,6 +135,10 @@ LOGGING = {
 }
 
 NATS_URI = ENVIRONMENT.get("NATS_URI") or ENVIRONMENT.get("NATS_URL") or ""
+GRAPH_PROVIDERS: dict[str, dict[str, Any]] = {
+    "nats": {"BACKEND": "graphs.providers.nats.NatsProvider"},
+    "command": {"BACKEND": "graphs.providers.command.CommandProvider"},
+}
 FLOWER_URL = os.environ.get("SCHEDULER_FLOWER_URL", "")
 SCHEDULER_PLACEMENT = os.environ.get("SCHEDULER_PLACEMENT", "round_robin")
 SCHEDULER_SILENCE_TIMEOUT_S = env.seconds("SCHEDULER_SILENCE_TIMEOUT_S", 10)

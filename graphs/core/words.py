@@ -1,0 +1,24 @@
+"""The fixed words of the mapping: verbs that start a graph, sentinels of edges, reserved keys, limits."""
+
+START_VERBS = ("create", "delete", "import", "patch", "sync")
+START_SUBJECTS = tuple(f"build.{verb}" for verb in START_VERBS)
+DEFAULT_ACTION = "build.create"
+
+START = "start"
+END = "end"
+
+TYPE_KEY = "_component"
+ID_KEY = "_component_id"
+VERB_KEY = "_action"
+PROVIDER_KEY = "_provider"
+STATE_KEY = "_state"
+GRAPH_KEY = "service"
+ERROR_KEY = "error"
+FOUND_KEY = "components"
+
+ID_LENGTH_MAX = 240
+TOKEN_LENGTH_MAX = 100
+NAME_LENGTH_MAX = 255
+DEPTH_MAX = 64
+INT64_MAX = 2**63 - 1
+INT32_MAX = 2**31 - 1

@@ -1,0 +1,145 @@
+"""Graphs, their components and the edges between them.
+
+A component stands twice where it exists and is also to be changed: once in each part, as in the mapping. Rows are kept
+in the mapping's order by their primary keys.
+"""
+
+from django.db import models
+from django.db.models import Q
+
+from graphs.core.states import COMPONENT, GRAPH
+
+
+class Part(models.TextChoices):
+    """Which list of the mapping a component stands in."""
+
+    EXISTS = "components", "exists"
+    CHANGE = "changes", "to do"
+
+
+class GraphQuerySet(models.QuerySet["Graph"]):
+    def unfinished(self) -> "GraphQuerySet":
+        return self.exclude(state__in=GRAPH.final)
+
+
+class Graph(models.Model):
+    """One build. Counters of its changes by state are kept with every move, so that no step has to count rows."""
+
+    id = models.CharField(max_length=255, primary_key=True)
+    name = models.CharField(max_length=255, blank=True)
+    action = models.CharField(max_length=32, help_text="the subject that starts it, such as build.create")
+    options = models.JSONField(null=True, blank=True)
+    user_id = models.BigIntegerField(null=True, blank=True, help_text="as given in the mapping")
+    username = models.CharField(max_length=255, blank=True, help_text="as given in the mapping")
+    extra = models.JSONField(default=dict, blank=True, help_text="other keys of the mapping, carried through")
+    source = models.CharField(max_length=16, choices=[(s, s) for s in ("nats", "http", "cli", "topology")])
+    actor = models.CharField(max_length=150, blank=True, help_text="who submitted it, empty for the system")
+    digest = models.CharField(max_length=64, help_text="of the mapping as submitted; tells a repeat from another")
+
+    state = models.CharField(max_length=16, choices=[(s, s) for s in GRAPH.states], default="pending")
+    reason = models.TextField(blank=True, help_text="why it is in this state")
+    version = models.PositiveBigIntegerField(default=0, help_text="grows with every change of the graph")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    waiting = models.PositiveIntegerField(default=0)
+    running = models.PositiveIntegerField(default=0)
+    completed = models.PositiveIntegerField(default=0)
+    errored = models.PositiveIntegerField(default=0)
+    cancelled = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    announce_at = models.DateTimeField(null=True, blank=True, help_text="its end is to be announced from then on")
+    announced_at = models.DateTimeField(null=True, blank=True, help_text="when its end was announced on NATS")
+
+    objects = GraphQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["state", "created_at"], name="graph_state"),
+            models.Index(fields=["announce_at"], name="graph_to_announce", condition=Q(announce_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name or self.id} {self.state}"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Its changes by state."""
+        return {state: getattr(self, state) for state in COMPONENT.states}
+
+
+class ComponentQuerySet(models.QuerySet["Component"]):
+    def changes(self) -> "ComponentQuerySet":
+        return self.filter(part=Part.CHANGE)
+
+    def existing(self) -> "ComponentQuerySet":
+        return self.filter(part=Part.EXISTS)
+
+    def ready(self) -> "ComponentQuerySet":
+        """What may be started now: nothing it depends on is open, and its graph starts things."""
+        graph_open = Q(graph__errored=0, graph__cancel_requested_at__isnull=True)
+        return self.changes().filter(graph_open, state="waiting", blockers=0, graph__state__in=("pending", "running"))
+
+
+class Component(models.Model):
+    """One component of a graph. Only those of part `changes` are carried out and have a state, an attempt, blockers."""
+
+    graph = models.ForeignKey(Graph, on_delete=models.CASCADE, related_name="components")
+    part = models.CharField(max_length=10, choices=Part.choices)
+    component_id = models.CharField(max_length=255)
+    type = models.CharField(max_length=255, blank=True)
+    provider = models.CharField(max_length=255, blank=True, help_text="as in _provider")
+    backend = models.CharField(max_length=64, blank=True, help_text="alias of the provider that carries it out")
+    verb = models.CharField(max_length=255, blank=True, help_text="as in _action")
+    document = models.JSONField()
+
+    state = models.CharField(max_length=16, choices=[(s, s) for s in COMPONENT.states], blank=True)
+    reason = models.TextField(blank=True, help_text="why it is in this state")
+    attempt = models.PositiveIntegerField(default=0, help_text="the fencing token of what was sent")
+    blockers = models.PositiveIntegerField(default=0, help_text="dependencies that are not completed")
+    handle = models.CharField(max_length=64, blank=True, help_text="the provider's own id of this attempt")
+    started_at = models.DateTimeField(null=True, blank=True, help_text="when this attempt was claimed")
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="when this attempt was known to be sent")
+    resend_at = models.DateTimeField(null=True, blank=True, help_text="sent again when not known to be sent by then")
+    deadline_at = models.DateTimeField(null=True, blank=True, help_text="errored when there is no reply by then")
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ComponentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["graph", "part", "component_id"], name="one_component_per_id_and_part"),
+        ]
+        indexes = [
+            models.Index(fields=["graph", "state"], name="component_by_state"),
+            models.Index(
+                fields=["backend", "graph"],
+                name="component_ready",
+                condition=Q(part="changes", state="waiting", blockers=0),
+            ),
+            models.Index(fields=["handle"], name="component_running_handle", condition=Q(state="running")),
+            models.Index(fields=["resend_at"], name="component_to_resend", condition=Q(resend_at__isnull=False)),
+            models.Index(fields=["deadline_at"], name="component_deadline", condition=Q(deadline_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.component_id} {self.state}".strip()
+
+
+class Edge(models.Model):
+    """`source` is completed before `destination` starts. No source means `start`, no destination means `end`."""
+
+    graph = models.ForeignKey(Graph, on_delete=models.CASCADE, related_name="edges")
+    source = models.ForeignKey(Component, null=True, blank=True, on_delete=models.CASCADE, related_name="edges_out")
+    destination = models.ForeignKey(Component, null=True, blank=True, on_delete=models.CASCADE, related_name="edges_in")
+    length = models.IntegerField(default=1, help_text="kept and given back; never used for scheduling")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.source_id or 'start'} → {self.destination_id or 'end'}"

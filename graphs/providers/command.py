@@ -1,0 +1,71 @@
+"""Components that are commands on hosts: one `Command` of the workers app for each attempt."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from graphs.providers.base import Provider, Send
+from scheduler_project.toolkit.errors import Fault
+
+KEYS = {"argv": list, "command": str, "on": str, "env": dict, "cwd": str, "timeout_s": (int, float)}
+WORDS = {"argv": "a list of strings", "env": "an object of strings", "timeout_s": "a number of seconds"}
+
+
+class CommandProvider(Provider):
+    """`argv` (a list) or `command` (a string for `sh -c`), with optional `on`, `env`, `cwd`, `timeout_s`.
+
+    Completed exactly when it ends with exit code 0.
+    """
+
+    supports_transaction = True
+    supports_cancel = True
+
+    def faults(self, document: Mapping[str, Any], path: str) -> Sequence[Fault]:
+        faults = [
+            Fault(f"{path}.{key}", f"must be {WORDS.get(key, 'a string')}")
+            for key, kind in KEYS.items()
+            if key in document and not _is_kind(document[key], kind)
+        ]
+        if bool(document.get("argv")) == bool(document.get("command")):
+            faults.append(Fault(path, "give either `argv`, a list, or `command`, a string for the shell"))
+        return faults
+
+    def start(self, sends: Sequence[Send], now: datetime) -> Mapping[int, str]:
+        from workers.core.commands import NewCommand
+
+        from workers import store
+
+        new = [
+            NewCommand(
+                argv=list(send.document.get("argv") or ["sh", "-c", send.document["command"]]),
+                env=dict(send.document.get("env") or {}),
+                cwd=send.document.get("cwd", ""),
+                on=send.document.get("on", ""),
+                timeout_s=float(send.document.get("timeout_s", 0)),
+                owner=owner_of(send),
+                idempotency_key=None,
+            )
+            for send in sends
+        ]
+        commands = store.submit(new, now)
+        return {send.pk: command.id for send, command in zip(sends, commands, strict=True)}
+
+    def cancel(self, handles: Sequence[str], now: datetime, actor: str) -> None:
+        from workers import store
+
+        store.cancel(handles, now, actor, "its graph was cancelled")
+
+
+def owner_of(send: Send) -> str:
+    """What a command of ours is part of."""
+    return f"component/{send.graph_id}/{send.component_id}/{send.attempt}"
+
+
+def _is_kind(value: Any, kind: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return False
+    if isinstance(value, list):
+        return all(isinstance(word, str) for word in value)
+    if isinstance(value, dict):
+        return all(isinstance(word, str) for word in value.values())
+    return True

@@ -1,0 +1,118 @@
+"""Accepts mappings: validated whole, stored whole or not at all, and the same mapping twice is one graph."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import uuid_utils
+from django.db import IntegrityError, transaction
+
+from graphs.core.document import ComponentSpec, GraphSpec, parse
+from graphs.core.states import COMPONENT
+from graphs.core.values import digest
+from graphs.core.words import END, START
+from graphs.models import Component, Edge, Graph, Part
+from graphs.providers import alias_of, component_faults
+from graphs.store.ending import end_if_over
+from graphs.store.hints import advance_after_commit
+from scheduler_project.toolkit.errors import Conflict
+from scheduler_project.toolkit.events import NewEvent, record
+
+BATCH = 2000
+
+
+def submit(document: Mapping[str, Any], now: datetime, *, source: str, actor: str = "") -> Graph:
+    """Accepts a mapping and starts it. The same id with the same mapping returns the graph that is there already.
+
+    Raises InvalidDocument with every fault, and Conflict where the id is taken by another mapping.
+    """
+    spec = parse(document, str(uuid_utils.uuid7()), component_faults)
+    fingerprint = digest(document)
+    existing = _same_graph(spec.id, fingerprint)
+    if existing is not None:
+        return existing
+    try:
+        with transaction.atomic():
+            return _create(spec, fingerprint, now, source, actor)
+    except IntegrityError:
+        existing = _same_graph(spec.id, fingerprint)
+        if existing is None:
+            raise
+        return existing
+
+
+def _same_graph(graph_id: str, fingerprint: str) -> Graph | None:
+    """The graph of this id, if any. Raises Conflict where it was made from another mapping."""
+    existing = Graph.objects.filter(pk=graph_id).first()
+    if existing is not None and existing.digest != fingerprint:
+        raise Conflict(f"there is a graph {graph_id!r} made from another mapping; give this one another id")
+    return existing
+
+
+def _create(spec: GraphSpec, fingerprint: str, now: datetime, source: str, actor: str) -> Graph:
+    graph = Graph.objects.create(
+        id=spec.id,
+        name=spec.name,
+        action=spec.action,
+        options=spec.options,
+        user_id=spec.user_id,
+        username=spec.username,
+        extra=spec.extra,
+        source=source,
+        actor=actor,
+        digest=fingerprint,
+        created_at=now,
+        **dict.fromkeys(COMPONENT.states, 0) | Counter(change.state for change in spec.changes),
+    )
+    existing, changes = _create_components(graph, spec, now)
+    _create_edges(graph, spec, existing | changes)
+    record([NewEvent("graph.submitted", f"graph:{graph.id}", f"by {source}", actor=actor)], now)
+    if not end_if_over(graph, now):
+        advance_after_commit(graph.id)
+    return graph
+
+
+def _create_components(graph: Graph, spec: GraphSpec, now: datetime) -> tuple[dict[str, int], dict[str, int]]:
+    """Stores both lists. Returns for each the primary keys by component id."""
+    open_changes = {change.component_id for change in spec.changes if change.state != "completed"}
+    blockers = {name: len(needed & open_changes) for name, needed in spec.dependencies().items()}
+    existing = [_row(graph, Part.EXISTS, component) for component in spec.components]
+    changes = [_row(graph, Part.CHANGE, change) for change in spec.changes]
+    for row, change in zip(changes, spec.changes, strict=True):
+        row.state = change.state
+        row.backend = alias_of(change.provider)
+        row.blockers = blockers[change.component_id]
+        if change.state == "running":
+            row.attempt, row.started_at, row.sent_at = 1, now, now
+            row.reason = "was in flight when the graph was submitted"
+    Component.objects.bulk_create([*existing, *changes], batch_size=BATCH)
+    return {row.component_id: row.pk for row in existing}, {row.component_id: row.pk for row in changes}
+
+
+def _row(graph: Graph, part: str, spec: ComponentSpec) -> Component:
+    return Component(
+        graph=graph,
+        part=part,
+        component_id=spec.component_id,
+        type=spec.type,
+        provider=spec.provider,
+        verb=spec.verb,
+        document=dict(spec.document),
+    )
+
+
+def _create_edges(graph: Graph, spec: GraphSpec, keys: Mapping[str, int]) -> None:
+    """Edges point at changes where an id stands in both lists."""
+    Edge.objects.bulk_create(
+        (
+            Edge(
+                graph=graph,
+                source_id=None if edge.source == START else keys[edge.source],
+                destination_id=None if edge.destination == END else keys[edge.destination],
+                length=edge.length,
+            )
+            for edge in spec.edges
+        ),
+        batch_size=BATCH,
+    )
