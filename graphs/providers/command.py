@@ -6,8 +6,10 @@ from typing import Any
 
 from graphs.providers.base import Provider, Send
 from scheduler_project.toolkit.errors import Fault
+from workers import store
+from workers.core.commands import NewCommand, faults_of
 
-KEYS = {"argv": list, "command": str, "on": str, "env": dict, "cwd": str, "timeout_s": (int, float)}
+KINDS = {"argv": list, "command": str, "on": str, "env": dict, "cwd": str, "timeout_s": (int, float)}
 WORDS = {"argv": "a list of strings", "env": "an object of strings", "timeout_s": "a number of seconds"}
 
 
@@ -23,37 +25,34 @@ class CommandProvider(Provider):
     def faults(self, document: Mapping[str, Any], path: str) -> Sequence[Fault]:
         faults = [
             Fault(f"{path}.{key}", f"must be {WORDS.get(key, 'a string')}")
-            for key, kind in KEYS.items()
+            for key, kind in KINDS.items()
             if key in document and not _is_kind(document[key], kind)
         ]
         if bool(document.get("argv")) == bool(document.get("command")):
             faults.append(Fault(path, "give either `argv`, a list, or `command`, a string for the shell"))
-        return faults
+        if faults:
+            return faults
+        found = faults_of([new_command(document, "")], "")
+        return [Fault(fault.path.replace("[0]", path, 1), fault.message) for fault in found]
 
     def start(self, sends: Sequence[Send], now: datetime) -> Mapping[int, str]:
-        from workers.core.commands import NewCommand
-
-        from workers import store
-
-        new = [
-            NewCommand(
-                argv=list(send.document.get("argv") or ["sh", "-c", send.document["command"]]),
-                env=dict(send.document.get("env") or {}),
-                cwd=send.document.get("cwd", ""),
-                on=send.document.get("on", ""),
-                timeout_s=float(send.document.get("timeout_s", 0)),
-                owner=owner_of(send),
-                idempotency_key=None,
-            )
-            for send in sends
-        ]
-        commands = store.submit(new, now)
+        commands = store.submit([new_command(send.document, owner_of(send)) for send in sends], now)
         return {send.pk: command.id for send, command in zip(sends, commands, strict=True)}
 
     def cancel(self, handles: Sequence[str], now: datetime, actor: str) -> None:
-        from workers import store
-
         store.cancel(handles, now, actor, "its graph was cancelled")
+
+
+def new_command(document: Mapping[str, Any], owner: str) -> NewCommand:
+    """The command that a component asks for."""
+    return NewCommand(
+        argv=list(document.get("argv") or ["sh", "-c", document["command"]]),
+        env=dict(document.get("env", {})),
+        cwd=document.get("cwd", ""),
+        on=document.get("on", ""),
+        timeout_s=float(document.get("timeout_s", 0)),
+        owner=owner,
+    )
 
 
 def owner_of(send: Send) -> str:
