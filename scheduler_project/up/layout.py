@@ -12,8 +12,6 @@ from scheduler_project.up.servers import NATS_USER
 PYTHON = sys.executable
 AGENT_PORTS_FIRST = 31_000
 AGENT_PORTS_EACH = 500
-ADDRESS_NAMES = ("BROKER_URL", "NATS_URI", "DATABASE_URL", "SECRET_KEY", "SCHEDULER_DATA_DIR")
-
 WAVE_FACES, WAVE_AGENTS, WAVE_CONTROL, WAVE_SERVERS = range(4)
 
 
@@ -41,6 +39,20 @@ def embedded_broker_url(port: int, password: str) -> str:
 
 def embedded_nats_uri(port: int, password: str) -> str:
     return f"nats://{NATS_USER}:{password}@{LOOPBACK}:{port}"
+
+
+def shared_environment(
+    environ: Mapping[str, str], ports: Ports, broker_password: str, database_url: str, secret_key: str, data_dir: Path
+) -> dict[str, str]:
+    """What every process must agree on: given addresses first, else those of the embedded servers."""
+    nats_uri = environ.get("NATS_URI") or environ.get("NATS_URL")
+    return {
+        "BROKER_URL": environ.get("BROKER_URL") or embedded_broker_url(ports.broker, broker_password),
+        "NATS_URI": nats_uri or embedded_nats_uri(ports.nats, broker_password),
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": environ.get("SECRET_KEY") or secret_key,
+        "SCHEDULER_DATA_DIR": str(data_dir),
+    }
 
 
 def celery(*words: str) -> tuple[str, ...]:

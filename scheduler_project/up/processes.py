@@ -4,6 +4,7 @@ Invariant: a process is in a session of its own, so that Ctrl-C reaches only `up
 `up` dies, so that nothing is left behind.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -100,12 +101,15 @@ class ManagedProcess:
         return self.was_up
 
     def send(self, number: int) -> None:
-        """Signals the process's whole group; one that is gone is no error."""
-        if self.child is not None and self.child.poll() is None:
-            try:
-                os.killpg(self.child.pid, number)
-            except ProcessLookupError:
-                return
+        """Signals the process; one that is gone is no error."""
+        if self.child is not None:
+            self.child.send_signal(number)
+
+    def send_to_leftovers(self) -> None:
+        """Ends what the process, already gone, has left in its group."""
+        if self.child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.child.pid, signal.SIGKILL)
 
 
 def end_with_parent() -> None:
