@@ -12,6 +12,7 @@ from scheduler_project.up.servers import NATS_USER
 PYTHON = sys.executable
 AGENT_PORTS_FIRST = 31_000
 AGENT_PORTS_EACH = 500
+NOT_FOR_AGENTS = ("DATABASE_URL", "SECRET_KEY", "NATS_URI")
 WAVE_FACES, WAVE_AGENTS, WAVE_CONTROL, WAVE_SERVERS = range(4)
 
 
@@ -96,7 +97,7 @@ def application_specs(
 def agent_spec(host: str, position: int, shared: Mapping[str, str]) -> ProcessSpec:
     """A host agent. Agents of one machine share its ports, so each gets a range of its own."""
     first = AGENT_PORTS_FIRST + position * AGENT_PORTS_EACH
-    env = {name: value for name, value in shared.items() if name not in ("DATABASE_URL", "SECRET_KEY", "NATS_URI")}
+    env = {**shared, **dict.fromkeys(NOT_FOR_AGENTS, "")}
     env["SCHEDULER_AGENT_PORTS"] = f"{first}-{first + AGENT_PORTS_EACH - 1}"
     return ProcessSpec(host, celery("worker", "-Q", host, "--loglevel", "INFO"), env, stop_wave=WAVE_AGENTS)
 

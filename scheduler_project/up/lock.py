@@ -24,6 +24,7 @@ def lock_folder(folder: Path) -> IO[str]:
     except BlockingIOError as error:
         file.seek(0)
         holder = file.read().strip() or "unknown"
+        file.close()
         raise AlreadyUp(f"the system already runs from {folder} (pid {holder}); stop it first with Ctrl-C") from error
     file.truncate(0)
     file.write(str(os.getpid()))

@@ -38,8 +38,8 @@ def require_free(port: int, address: str, option: str) -> None:
 
 
 def choose(preferred: int, taken: set[int]) -> int:
-    """The preferred port when it is free and not in `taken`, else any free one."""
-    if preferred not in taken and is_free(preferred):
+    """The preferred port when it is free and not in `taken`, else any free one. 0 prefers none."""
+    if preferred and preferred not in taken and is_free(preferred):
         return preferred
     while True:
         with socket.socket() as probe:

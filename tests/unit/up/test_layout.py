@@ -1,0 +1,82 @@
+"""Which processes `up` runs."""
+
+from pathlib import Path
+
+import pytest
+from django.core.management.base import CommandError
+
+from scheduler_project.management.commands.up import parse_hosts
+from scheduler_project.up import layout
+from scheduler_project.up.layout import Options, Ports
+
+PORTS = Ports(web=8000, broker=6380, nats=4222, flower=5555)
+OPTIONS = Options(hosts=("host-a", "host-b"), address="127.0.0.1", web_port=8000, demo=True)
+SHARED = layout.shared_environment({}, PORTS, "broker-password", "sqlite:///x", "key", Path("/data"))
+
+
+def names(specs):
+    return [spec.name for spec in specs]
+
+
+def test_both_servers_are_embedded_where_the_environment_names_none():
+    assert names(layout.server_specs({}, PORTS, ["valkey"], ["nats"])) == ["valkey", "nats"]
+
+
+@pytest.mark.parametrize("variable", ["NATS_URI", "NATS_URL"])
+def test_a_nats_server_named_in_the_environment_is_used_instead(variable):
+    environ = {variable: "nats://elsewhere:4222"}
+
+    specs = layout.server_specs(environ, PORTS, ["valkey"], ["nats"])
+    shared = layout.shared_environment(environ, PORTS, "p", "sqlite:///x", "key", Path("/data"))
+
+    assert names(specs) == ["valkey"]
+    assert shared["NATS_URI"] == "nats://elsewhere:4222"
+
+
+def test_a_broker_named_in_the_environment_is_used_instead():
+    environ = {"BROKER_URL": "amqp://elsewhere"}
+
+    specs = layout.server_specs(environ, PORTS, ["valkey"], ["nats"])
+    shared = layout.shared_environment(environ, PORTS, "p", "sqlite:///x", "key", Path("/data"))
+
+    assert names(specs) == ["nats"]
+    assert shared["BROKER_URL"] == "amqp://elsewhere"
+
+
+def test_every_host_has_an_agent_with_ports_of_its_own():
+    specs = {spec.name: spec for spec in layout.application_specs(OPTIONS, PORTS, SHARED, "admin:x")}
+
+    assert specs["host-a"].env["SCHEDULER_AGENT_PORTS"] == "31000-31499"
+    assert specs["host-b"].env["SCHEDULER_AGENT_PORTS"] == "31500-31999"
+
+
+def test_an_agent_is_given_the_broker_and_neither_database_nor_secret_key():
+    agent = layout.agent_spec("host-a", 0, SHARED)
+
+    assert "BROKER_URL" in agent.env
+    assert agent.env["DATABASE_URL"] == ""
+    assert agent.env["SECRET_KEY"] == ""
+
+
+def test_no_secret_is_on_a_command_line():
+    specs = layout.application_specs(OPTIONS, PORTS, SHARED, "admin:flower-password")
+
+    words = " ".join(word for spec in specs for word in spec.argv)
+    assert "password" not in words
+    assert "key" not in words
+
+
+def test_without_the_demo_its_connector_is_not_started():
+    options = Options(hosts=("host-a",), address="127.0.0.1", web_port=8000, demo=False)
+
+    assert "demo-connector" not in names(layout.application_specs(options, PORTS, SHARED, "admin:x"))
+
+
+def test_hosts_are_read_from_a_comma_list():
+    assert parse_hosts("host-a, host-b") == ("host-a", "host-b")
+
+
+@pytest.mark.parametrize("text", ["", "a", "host-", "host-a,host-a", "host-a b", "Host-A"])
+def test_names_that_no_host_can_have_are_refused(text):
+    with pytest.raises(CommandError, match="--hosts"):
+        parse_hosts(text)
