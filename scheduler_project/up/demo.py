@@ -5,7 +5,6 @@ from pathlib import Path
 
 from clusters.models import Service, Task
 from graphs.models import Graph
-
 from workers.models import Worker
 
 PYTHON = sys.executable

@@ -25,7 +25,7 @@ class System:
     def __init__(self, data_dir: Path, port: int, *options: str) -> None:
         self.data_dir = data_dir
         self.port = port
-        self.env = clean_environment(SCHEDULER_DATA_DIR=str(data_dir), ADMIN_PASSWORD="a password for tests")  # noqa: S106
+        self.env = clean_environment(SCHEDULER_DATA_DIR=str(data_dir), ADMIN_PASSWORD="a password for tests")
         argv = [sys.executable, "manage.py", "up", "--json", "--port", str(port), *options]
         self.process = Process(argv, data_dir.with_suffix(".log"), self.env)
 
