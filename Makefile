@@ -1,0 +1,39 @@
+# Everything that a developer types. `make up` runs the scheduler; `make test` proves it.
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help up test lint types bench docs clean bootstrap servers
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+
+up: ## install what is missing, then run everything on this machine (Ctrl-C stops it; ARGS="--port 9000")
+	@tools/bootstrap
+	@exec $(PYTHON) manage.py up $(ARGS)
+
+test: bootstrap servers ## all tests, on SQLite and on PostgreSQL, with coverage
+	@tools/test
+
+lint: bootstrap ## style, formatting, import contracts
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports --no-cache --no-logo
+	@$(PYTHON) -m tools.check_text
+
+types: bootstrap ## static types
+	@.venv/bin/mypy
+
+bench: bootstrap ## benchmarks; each prints a ratio
+	@for script in benchmarks/bench_*.py; do [ ! -e "$$script" ] || $(PYTHON) "$$script" || exit 1; done
+
+docs: bootstrap ## write the generated pages of docs/reference
+	@$(PYTHON) -m tools.docs_states
+
+clean: ## remove what was installed or made, but no data (.scheduler)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov *.egg-info build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+bootstrap:
+	@tools/bootstrap dev
+
+servers:
+	@tools/test-servers
