@@ -3,14 +3,16 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from ninja import NinjaAPI
+from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from clusters.api import router as clusters_router
 from graphs.api import router as graphs_router
-from scheduler_project.toolkit.access import Role, require
+from scheduler_project.sse import router as events_router
+from scheduler_project.toolkit.access import Role, require, role_of
 from scheduler_project.toolkit.errors import Fault, InvalidDocument, SchedulerError, Unauthenticated
 from scheduler_project.toolkit.http import authenticate, problem, problem_of
+from scheduler_project.toolkit.pages import needs
 from topologies.api import router as topologies_router
 from workers.api import router as workers_router
 
@@ -29,11 +31,26 @@ api = NinjaAPI(
     description="Graphs, clusters, topologies and commands of one scheduler.",
     auth=authenticate_reader,
     urls_namespace="api",
+    docs_decorator=needs(Role.VIEWER),
 )
+api.add_router("", events_router)
 api.add_router("", workers_router)
 api.add_router("", graphs_router)
 api.add_router("", clusters_router)
 api.add_router("", topologies_router)
+
+
+class WhoAmI(Schema):
+    """The user whom a request's session or token stands for."""
+
+    username: str
+    role: str
+
+
+@api.get("/whoami", response=WhoAmI, tags=["users"])
+def whoami(request: HttpRequest) -> WhoAmI:
+    """Who asks, and the highest role held."""
+    return WhoAmI(username=request.user.get_username(), role=role_of(request.user).name.lower())
 
 
 @api.exception_handler(SchedulerError)

@@ -5,4 +5,8 @@ import os
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_project.settings")
-application = get_asgi_application()
+django_application = get_asgi_application()
+
+from scheduler_project.lifespan import with_lifespan  # noqa: E402  (needs Django's apps loaded)
+
+application = with_lifespan(django_application)

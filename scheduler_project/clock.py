@@ -6,6 +6,7 @@ Each periodic message expires after its period, so that none pile up while no co
 from typing import Any
 
 PERIODIC_TASKS_S = {
+    "scheduler.pulse": 5.0,
     "workers.sweep": 1.0,
     "graphs.sweep": 1.0,
     "clusters.sweep": 1.0,

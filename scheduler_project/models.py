@@ -25,7 +25,7 @@ class Event(models.Model):
     actor = models.CharField(max_length=150, blank=True, help_text="the user who caused it, empty for the system")
 
     class Meta:
-        indexes = [models.Index(fields=["subject", "id"])]
+        indexes = [models.Index(fields=["subject", "id"]), models.Index(fields=["level", "id"])]
         ordering = ["id"]
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import dj_database_url
 
+from scheduler_project import admin_theme
 from scheduler_project.toolkit import env
 from scheduler_project.toolkit.errors import ConfigurationError
 
@@ -26,6 +27,7 @@ CSRF_TRUSTED_ORIGINS = env.words("SCHEDULER_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "unfold",
+    "ninja",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -41,6 +43,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "scheduler_project.security.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -63,6 +66,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "scheduler_project.toolkit.pages.frame",
             ],
         },
     },
@@ -145,5 +149,6 @@ SCHEDULER_SILENCE_TIMEOUT_S = env.seconds("SCHEDULER_SILENCE_TIMEOUT_S", 10)
 SCHEDULER_LOST_AFTER_S = env.seconds("SCHEDULER_LOST_AFTER_S", 300)
 SCHEDULER_START_WITHIN_S = env.seconds("SCHEDULER_START_WITHIN_S", 600)
 EVENT_POLL_INTERVAL_S = env.seconds("SCHEDULER_EVENT_POLL_INTERVAL_S", 0.25)
+EXPECTED_HOSTS = env.words("SCHEDULER_EXPECTED_HOSTS")
 
-UNFOLD = {"SITE_TITLE": "Scheduler", "SITE_HEADER": "Scheduler", "SITE_URL": "/", "SHOW_VIEW_ON_SITE": False}
+UNFOLD = admin_theme.UNFOLD

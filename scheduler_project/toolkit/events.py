@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+SETTLING_TIME_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,3 +36,14 @@ def record(events: Iterable[NewEvent], now: datetime) -> None:
         )
         for event in events
     )
+
+
+def settled_position(now: datetime) -> int:
+    """The id up to which the log is taken to be complete: events with smaller ids have had time to commit.
+
+    Whoever reads the state first asks for this, and then follows the events after it, misses nothing.
+    """
+    from scheduler_project.models import Event
+
+    settled = Event.objects.filter(at__lte=now - timedelta(seconds=SETTLING_TIME_S))
+    return settled.order_by("-at", "-id").values_list("id", flat=True).first() or 0

@@ -1,0 +1,50 @@
+"""The numbers of `/metrics`, read from the database at each scrape, in Prometheus' text format.
+
+Invariant: every metric is a plain count of rows, so any web process gives the same answer.
+"""
+
+from collections.abc import Iterable
+
+from django.db.models import Count, Max, Model
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from scheduler_project.models import Event
+from workers.models import Command, Worker
+
+COUNTED_BY_STATE: tuple[tuple[str, str, type[Model]], ...] = (
+    ("scheduler_workers", "Hosts by state.", Worker),
+    ("scheduler_commands", "Commands by state.", Command),
+)
+
+
+class DatabaseCollector(Collector):
+    """Counts rows by state."""
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        for name, text, model in COUNTED_BY_STATE:
+            yield by_state(name, text, model)
+        yield CounterMetricFamily(
+            "scheduler_events", "Events recorded since the start.", value=Event.objects.aggregate(n=Max("id"))["n"] or 0
+        )
+
+
+def by_state(name: str, text: str, model: type[Model]) -> Metric:
+    """One gauge with the number of rows of each state that occurs."""
+    family = GaugeMetricFamily(name, text, labels=["state"])
+    rows = model._default_manager.order_by().values_list("state").annotate(n=Count("pk"))
+    for state, count in rows:
+        family.add_metric([state], count)
+    return family
+
+
+def metrics_text() -> bytes:
+    """All metrics as text."""
+    registry = CollectorRegistry()
+    registry.register(DatabaseCollector())
+    return generate_latest(registry)

@@ -1,0 +1,85 @@
+"""Whether the system as a whole is ready for work: named checks, each of one part, with what is wrong where it is not.
+
+Invariant: a check never raises and never blocks for longer than a few seconds; the list is complete, so that one look
+tells every part that is missing.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from kombu.exceptions import OperationalError
+
+from scheduler_project.celery import app
+from scheduler_project.models import Lease
+from scheduler_project.tasks import PULSE
+from workers.models import Worker
+
+BROKER_TIMEOUT_S = 2
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one part answered."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+def check_database(now: datetime) -> Check:
+    """The database answers and has all migrations."""
+    try:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        return Check("database", False, f"cannot be used: {error}")
+    if missing:
+        return Check("database", False, f"{len(missing)} migrations are missing; run `manage.py migrate`")
+    return Check("database", True, connection.vendor)
+
+
+def check_broker(now: datetime) -> Check:
+    """The broker takes a connection."""
+    try:
+        with app.connection_for_write() as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT_S)
+            return Check("broker", True, broker.as_uri())
+    except (OSError, OperationalError) as error:
+        return Check("broker", False, f"cannot be reached: {error}")
+
+
+def check_control(now: datetime) -> Check:
+    """A message of the clock went through the broker to a control worker and into the database lately."""
+    try:
+        pulse = Lease.objects.filter(name=PULSE, expires_at__gt=now).exists()
+    except DatabaseError as error:
+        return Check("control", False, f"cannot be told: {error}")
+    if not pulse:
+        return Check("control", False, "no pulse: is the clock running, and a worker on the queue `control`?")
+    return Check("control", True, "the clock's messages arrive")
+
+
+def check_hosts(now: datetime) -> Check:
+    """Every host that is expected is connected."""
+    try:
+        connected = set(Worker.objects.connected().values_list("name", flat=True))
+    except DatabaseError as error:
+        return Check("hosts", False, f"cannot be told: {error}")
+    missing = sorted(set(settings.EXPECTED_HOSTS) - connected)
+    if missing:
+        return Check("hosts", False, f"not connected: {', '.join(missing)}")
+    return Check("hosts", True, f"{len(connected)} connected")
+
+
+CHECKS: tuple[Callable[[datetime], Check], ...] = (check_database, check_broker, check_control, check_hosts)
+
+
+def readiness(now: datetime) -> dict[str, Any]:
+    """The answer of `/readyz`: `ready` and every check."""
+    checks = [check(now) for check in CHECKS]
+    return {"ready": all(check.ok for check in checks), "checks": [asdict(check) for check in checks]}

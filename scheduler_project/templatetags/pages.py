@@ -1,0 +1,74 @@
+"""How pages show states, moments and durations; the same everywhere.
+
+Invariant: a state is told by its word and a sign, never by colour alone; a moment carries its exact time.
+"""
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+NOTHING = "\N{EN DASH}"
+PAGES_OF = {"worker": "workers:host", "command": "workers:command"}
+WORDS_OF = {"worker": "host"}
+
+
+@register.simple_tag
+def state(name: str) -> SafeString:
+    """A state as a badge."""
+    return format_html('<span class="state" data-state="{}">{}</span>', name, name)
+
+
+@register.simple_tag
+def moment(at: datetime | None, none: str = NOTHING) -> SafeString:
+    """A moment, shown relative to now by the page's script and exactly on hovering."""
+    if at is None:
+        return format_html('<span class="quiet">{}</span>', none)
+    local = timezone.localtime(at)
+    return format_html(
+        '<time datetime="{}" title="{}" data-relative>{}</time>',
+        at.isoformat(),
+        local.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        local.strftime("%Y-%m-%d %H:%M:%S"),
+    )
+
+
+@register.simple_tag
+def duration(start: datetime | None, end: datetime | None = None) -> SafeString:
+    """The time from `start` to `end`; still counting where `end` is missing."""
+    if start is None:
+        return format_html('<span class="quiet">{}</span>', NOTHING)
+    if end is None:
+        return format_html('<span data-since="{}">{}</span>', start.isoformat(), in_words(timezone.now() - start))
+    return format_html("<span>{}</span>", in_words(end - start))
+
+
+def in_words(length: timedelta) -> str:
+    """A duration such as `0.4 s`, `12 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`."""
+    seconds = max(length.total_seconds(), 0)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest_s = divmod(int(seconds), 60)
+    hours, rest_min = divmod(minutes, 60)
+    days, rest_h = divmod(hours, 24)
+    if days:
+        return f"{days} d {rest_h} h"
+    if hours:
+        return f"{hours} h {rest_min} min"
+    return f"{minutes} min {rest_s} s" if minutes else f"{rest_s} s"
+
+
+@register.simple_tag
+def subject(name: str) -> SafeString:
+    """What an event is about, such as `graph:b1`, as a link to its page where it has one."""
+    kind, _, key = name.partition(":")
+    address = PAGES_OF.get(kind)
+    if address is None:
+        return format_html("<code>{}</code>", name)
+    word = WORDS_OF.get(kind, kind)
+    return format_html('<a href="{}">{} <code>{}</code></a>', reverse(address, args=[key]), word, key)
