@@ -1,42 +1,64 @@
-"""How the admin looks: titles, colours and the sidebar of django-unfold."""
+"""How the admin looks: titles, colours and the sidebar of django-unfold.
+
+The sidebar follows from the models that the apps register and that the user may see; only icons are chosen here.
+"""
 
 from typing import Any
 
-from django.urls import reverse_lazy
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
 
-LINK = tuple[str, str, str]
-
-SECTIONS: tuple[tuple[str, tuple[LINK, ...]], ...] = (
-    (
-        "Pages",
-        (
-            ("Home", "home", "home"),
-            ("API", "api", "api:openapi-view"),
-        ),
-    ),
-    (
-        "Workers",
-        (
-            ("Hosts", "dns", "admin:workers_worker_changelist"),
-            ("Commands", "terminal", "admin:workers_command_changelist"),
-        ),
-    ),
-    (
-        "Administration",
-        (
-            ("Events", "history", "admin:scheduler_project_event_changelist"),
-            ("Leases", "key", "admin:scheduler_project_lease_changelist"),
-            ("API tokens", "vpn_key", "admin:scheduler_project_apitoken_changelist"),
-            ("Users", "person", "admin:auth_user_changelist"),
-            ("Groups", "group", "admin:auth_group_changelist"),
-        ),
-    ),
-)
+PAGES = (("Home", "home", "home"), ("API", "api", "api:openapi-view"))
+APP_ORDER = ("workers", "clusters", "graphs", "topologies", "scheduler_project", "auth")
+ICONS = {
+    "Worker": "dns",
+    "Command": "terminal",
+    "Cluster": "hub",
+    "Service": "deployed_code",
+    "TaskDefinition": "description",
+    "Task": "memory",
+    "Graph": "account_tree",
+    "Component": "widgets",
+    "Topology": "schedule",
+    "Run": "play_circle",
+    "Event": "history",
+    "Lease": "key",
+    "ApiToken": "vpn_key",
+    "User": "person",
+    "Group": "group",
+}
 
 
-def section(title: str, links: tuple[LINK, ...]) -> dict[str, Any]:
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar: the operator's pages, then each app with the models that the user may see."""
+    from django.contrib.admin import site
+
+    pages = [{"title": title, "icon": icon, "link": reverse(name)} for title, icon, name in PAGES]
+    apps = {app["app_label"]: app for app in site.get_app_list(request)}
+    shown = [apps.pop(label) for label in APP_ORDER if label in apps] + list(apps.values())
+    return [section("Pages", pages), *(section(app["name"], links_of(app)) for app in shown)]
+
+
+def links_of(app: dict[str, Any]) -> list[dict[str, Any]]:
+    """One link per model of an app."""
+    return [
+        {
+            "title": model["name"],
+            "icon": ICONS.get(model["object_name"], "list"),
+            "link": model["admin_url"],
+        }
+        for model in app["models"]
+    ]
+
+
+def icon(request: HttpRequest) -> str:
+    """The address of the site's icon."""
+    return static("scheduler/icon.svg")
+
+
+def section(title: str, items: list[dict[str, Any]]) -> dict[str, Any]:
     """One part of the sidebar in unfold's form."""
-    items = [{"title": name, "icon": icon, "link": reverse_lazy(address)} for name, icon, address in links]
     return {"title": title, "separator": True, "items": items}
 
 
@@ -44,6 +66,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Scheduler",
     "SITE_HEADER": "Scheduler",
     "SITE_SYMBOL": "account_tree",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": icon}],
     "SITE_URL": "/",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": True,
@@ -65,6 +88,6 @@ UNFOLD: dict[str, Any] = {
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,
-        "navigation": [section(title, links) for title, links in SECTIONS],
+        "navigation": "scheduler_project.admin_theme.navigation",
     },
 }

@@ -12,6 +12,7 @@ from workers.models import CommandOutput
 
 HEAD_BYTES = 20
 PIECES_PER_READ = 64
+END_BYTES = 65_536
 
 
 def output_of(command_id: str, stream: str) -> bytes:
@@ -25,6 +26,18 @@ def output_from(command_id: str, stream: str, offset: int) -> bytes:
     start = _pieces(command_id, stream, 0).filter(offset__lte=offset).order_by("-offset").values_list("offset").first()
     pieces = _pieces(command_id, stream, start[0] if start else offset)
     return joined(pieces.values_list("offset", "data")[:PIECES_PER_READ], offset)
+
+
+def end_of_output(command_id: str, stream: str) -> str:
+    """The last 64 KiB that were kept, as text."""
+    parts: list[bytes] = []
+    missing = END_BYTES
+    for data in _pieces(command_id, stream, 0).order_by("-offset").values_list("data", flat=True).iterator(10):
+        parts.insert(0, bytes(data)[-missing:])
+        missing -= len(parts[0])
+        if missing <= 0:
+            break
+    return b"".join(parts).decode(errors="replace")
 
 
 def heads_of(command_ids: Sequence[str]) -> dict[tuple[str, str], bytes]:

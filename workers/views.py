@@ -8,9 +8,9 @@ from django.views.decorators.http import require_safe
 from scheduler_project.toolkit.access import Role
 from scheduler_project.toolkit.pages import needs
 from workers.models import Command, Worker
+from workers.output import end_of_output
 
 COMMANDS_SHOWN = 100
-OUTPUT_SHOWN_BYTES = 65_536
 
 
 @require_safe
@@ -36,17 +36,5 @@ def commands(request: HttpRequest) -> HttpResponse:
 def command(request: HttpRequest, command_id: str) -> HttpResponse:
     """One command with the end of its output."""
     found = get_object_or_404(Command.objects.select_related("worker", "submitted_by"), pk=command_id)
-    streams = [(stream, last_output(found, stream)) for stream in ("stdout", "stderr")]
+    streams = [(stream, end_of_output(found.id, stream)) for stream in ("stdout", "stderr")]
     return render(request, "workers/command.html", {"command": found, "streams": streams})
-
-
-def last_output(command: Command, stream: str) -> str:
-    """The last part of a stream, as text."""
-    pieces: list[bytes] = []
-    size = 0
-    for data in command.output.filter(stream=stream).order_by("-offset").values_list("data", flat=True).iterator():
-        pieces.append(bytes(data))
-        size += len(data)
-        if size >= OUTPUT_SHOWN_BYTES:
-            break
-    return b"".join(reversed(pieces))[-OUTPUT_SHOWN_BYTES:].decode(errors="replace")
