@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scheduler_project.process import CONTROL_QUEUE, NATS_QUEUE
 from scheduler_project.up.ports import LOOPBACK
 from scheduler_project.up.processes import ProcessSpec
 from scheduler_project.up.servers import NATS_USER
@@ -12,6 +13,8 @@ from scheduler_project.up.servers import NATS_USER
 PYTHON = sys.executable
 AGENT_PORTS_FIRST = 31_000
 AGENT_PORTS_EACH = 500
+WORKER_READY = " ready."
+CLOCK_READY = "beat: Starting"
 NOT_FOR_AGENTS = ("DATABASE_URL", "SECRET_KEY", "NATS_URI")
 WAVE_FACES, WAVE_AGENTS, WAVE_CONTROL, WAVE_SERVERS = range(4)
 
@@ -56,6 +59,12 @@ def shared_environment(
     }
 
 
+def celery_worker(name: str, queue: str, env: Mapping[str, str], wave: int, *words: str) -> ProcessSpec:
+    """A Celery worker on one queue; it is up when it says so."""
+    argv = celery("worker", "-Q", queue, "--loglevel", "INFO", *words)
+    return ProcessSpec(name, argv, env, ready_text=WORKER_READY, stop_wave=wave)
+
+
 def celery(*words: str) -> tuple[str, ...]:
     return (PYTHON, "-m", "celery", "-A", "scheduler_project", *words)
 
@@ -79,13 +88,11 @@ def application_specs(
     web = (PYTHON, "-m", "uvicorn", "scheduler_project.asgi:application", "--host", options.address)
     web += ("--port", str(options.web_port), "--no-access-log", "--timeout-graceful-shutdown", "3")
     flower = celery("flower", f"--address={LOOPBACK}", f"--port={ports.flower}")
-    control = celery("worker", "-Q", "control", "--concurrency", "4", "--loglevel", "INFO")
-    bridge = celery("worker", "-Q", "nats", "--concurrency", "2", "--loglevel", "INFO")
     specs = [
-        ProcessSpec("control", control, shared, stop_wave=WAVE_CONTROL),
+        celery_worker("control", CONTROL_QUEUE, shared, WAVE_CONTROL, "--concurrency", "4"),
         ProcessSpec("web", web, shared, port=options.web_port),
-        ProcessSpec("clock", celery("beat", "--loglevel", "INFO"), shared),
-        ProcessSpec("nats-bridge", bridge, shared),
+        ProcessSpec("clock", celery("beat", "--loglevel", "INFO"), shared, ready_text=CLOCK_READY),
+        celery_worker("nats-bridge", NATS_QUEUE, shared, WAVE_FACES, "--concurrency", "2"),
     ]
     specs += [agent_spec(host, position, shared) for position, host in enumerate(options.hosts)]
     if options.demo:
@@ -99,7 +106,7 @@ def agent_spec(host: str, position: int, shared: Mapping[str, str]) -> ProcessSp
     first = AGENT_PORTS_FIRST + position * AGENT_PORTS_EACH
     env = {**shared, **dict.fromkeys(NOT_FOR_AGENTS, "")}
     env["SCHEDULER_AGENT_PORTS"] = f"{first}-{first + AGENT_PORTS_EACH - 1}"
-    return ProcessSpec(host, celery("worker", "-Q", host, "--loglevel", "INFO"), env, stop_wave=WAVE_AGENTS)
+    return celery_worker(host, host, env, WAVE_AGENTS)
 
 
 def agent_folder(data_dir: Path, host: str) -> Path:

@@ -25,13 +25,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """What to run. `port`, where given, must accept connections before the process counts as up."""
+    """What to run. It counts as up when it accepts connections on `port` and has logged `ready_text`, where given."""
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
-    address: str = ""
+    ready_text: str = ""
     stop_wave: int = 0
     stop_signal: int = signal.SIGTERM
 
@@ -52,6 +52,7 @@ class ManagedProcess:
         self.failures = 0
         self.start_at = 0.0
         self.was_up = False
+        self.log_start = 0
 
     @property
     def pid(self) -> int | None:
@@ -62,6 +63,7 @@ class ManagedProcess:
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
         with self.log_path.open("ab") as log:
+            self.log_start = log.tell()
             self.child = subprocess.Popen(
                 self.spec.argv,
                 env={**os.environ, **self.spec.env},
@@ -93,12 +95,20 @@ class ManagedProcess:
         return self.child is None and now >= self.start_at
 
     def is_up(self) -> bool:
-        """Alive and, where it serves a port, answering there."""
+        """Alive, and has shown once since its start that it works."""
         if self.child is None:
             return False
         if not self.was_up:
-            self.was_up = self.spec.port is None or answers(self.spec.port)
+            port_answers = self.spec.port is None or answers(self.spec.port)
+            self.was_up = port_answers and self._has_logged(self.spec.ready_text)
         return self.was_up
+
+    def _has_logged(self, text: str) -> bool:
+        if not text:
+            return True
+        with self.log_path.open("rb") as log:
+            log.seek(self.log_start)
+            return text.encode() in log.read()
 
     def send(self, number: int) -> None:
         """Signals the process; one that is gone is no error."""
