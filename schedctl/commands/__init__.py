@@ -1,0 +1,1 @@
+"""One module per kind of object; a module is imported only when its commands are used."""

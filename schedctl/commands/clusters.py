@@ -1,0 +1,114 @@
+"""`schedctl clusters`: services as they should be and as they are."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from schedctl.cli import Group
+from schedctl.commands.options import Duration
+from schedctl.documents import read_bytes
+from schedctl.session import Session, each, fields, with_session
+from schedctl.waiting import wait_for
+
+COLUMNS = fields("name", "services")
+WIDE: dict[str, Any] = {}
+SERVICES = fields("cluster", "name", "task_name", "task_version", "desired", "issued", "actual")
+SERVICES_WIDE = fields("min", "max", "reason")
+
+clusters = Group(
+    "clusters",
+    help="Services kept running on many hosts.",
+    examples=("schedctl clusters status", "schedctl clusters apply --wait 60 examples/cluster.yml"),
+)
+NAME = click.argument("name")
+FILE = click.argument("file", metavar="FILE")
+
+
+@clusters.add("ls", "schedctl clusters ls")
+@with_session
+def list_clusters(session: Session) -> None:
+    """List clusters."""
+    session.show_list(session.client.pages("clusters"), COLUMNS, WIDE)
+
+
+@clusters.add("get", "schedctl clusters get demo -o yaml")
+@NAME
+@with_session
+def get_cluster(session: Session, name: str) -> None:
+    """Show all that is known of one cluster."""
+    session.show_object(session.client.get("clusters", name))
+
+
+@clusters.add("status", "schedctl clusters status", "schedctl clusters status demo -o wide")
+@click.argument("name", required=False)
+@with_session
+def status(session: Session, name: str | None) -> None:
+    """Show each service: instances desired, issued to hosts, and healthy."""
+    if name:
+        session.client.get("clusters", name)
+    services = (one for one in session.client.pages("services") if name in (None, one["cluster"]))
+    session.show_list(services, SERVICES, SERVICES_WIDE)
+
+
+@clusters.add("plan", "schedctl clusters plan examples/cluster.yml")
+@FILE
+@with_session
+def plan(session: Session, file: str) -> None:
+    """Show what applying a file would change, and change nothing."""
+    show_changes(session, send(session, file, {"plan": "1"}))
+
+
+@clusters.add(
+    "apply", "schedctl clusters apply examples/cluster.yml", "schedctl clusters apply --wait 60s examples/cluster.yml"
+)
+@click.option("--wait", type=Duration(), metavar="S", help="Wait so long at most until its services are as desired.")
+@FILE
+@with_session
+def apply(session: Session, file: str, wait: float | None) -> None:
+    """Make things as a file says: all of it, or nothing where there is a fault."""
+    changes = send(session, file, {})
+    show_changes(session, changes)
+    names = {change["name"] for change in changes if change["kind"] == "service"}
+    if wait is not None and names:
+        wait_for(lambda: settled(session, names), f"not as desired: {', '.join(sorted(names))};", wait)
+
+
+@clusters.add("scale", "schedctl clusters scale web 5")
+@click.argument("service")
+@click.argument("desired", metavar="N", type=click.IntRange(min=0))
+@with_session
+def scale(session: Session, service: str, desired: int) -> None:
+    """Set how many instances a service should have."""
+    changed = session.client.post("services", service, "scale", body={"desired": desired})
+    session.confirm(changed, f"{service} desired {desired}")
+
+
+@clusters.add("rm", "schedctl clusters rm demo")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@with_session
+def remove(session: Session, names: tuple[str, ...]) -> None:
+    """Stop all that a cluster runs and forget it."""
+    each(names, lambda name: session.confirm(session.client.send("DELETE", "clusters", name), f"{name} removed"))
+
+
+def send(session: Session, file: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The changes that a file means."""
+    answer = session.client.post_file("apply", content=read_bytes(file), **query)
+    return list(answer["changes"])
+
+
+def show_changes(session: Session, changes: Iterable[Mapping[str, Any]]) -> None:
+    """A line per object."""
+    if session.output in ("json", "yaml"):
+        session.show_document(list(changes))
+        return
+    for change in changes:
+        detail = f" ({change['detail']})" if change.get("detail") else ""
+        click.echo(f"{change['kind']} {change['name']}: {change['action']}{detail}")
+
+
+def settled(session: Session, names: set[str]) -> bool | None:
+    """True when these services have as many healthy instances as desired, else None."""
+    services = [one for one in session.client.pages("services") if one["name"] in names]
+    return all(one["actual"] == one["desired"] for one in services) or None

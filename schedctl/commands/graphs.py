@@ -1,0 +1,138 @@
+"""`schedctl graphs`: builds, watched as they go."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from schedctl import errors
+from schedctl.cli import Group
+from schedctl.client import address
+from schedctl.commands.options import TIMEOUT, WAIT
+from schedctl.documents import load_mapping
+from schedctl.session import Session, each, fields, with_session
+from schedctl.tables import safe_cell
+from schedctl.waiting import wait_for
+
+FINAL = frozenset({"completed", "errored", "cancelled"})
+COLUMNS = fields("id", "name", "action", "state")
+WIDE = fields("source", "counts", "created_at", "started_at", "ended_at", "reason")
+COMPONENT_COLUMNS = fields("component_id", "provider", "action", "state", "attempt")
+COMPONENT_WIDE = fields("type", "depends_on", "started_at", "ended_at", "reason")
+
+graphs = Group(
+    "graphs",
+    help="Builds in the order of their dependencies.",
+    examples=("schedctl graphs ls", "schedctl graphs submit --wait examples/graph.json"),
+)
+ID = click.argument("graph_id", metavar="ID")
+
+
+@graphs.add("ls", "schedctl graphs ls", "schedctl graphs ls -o wide")
+@with_session
+def list_graphs(session: Session) -> None:
+    """List graphs, the newest first."""
+    session.show_list(session.client.pages("graphs"), COLUMNS, WIDE)
+
+
+@graphs.add(
+    "get",
+    "schedctl graphs get 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55",
+    "schedctl graphs get --mapping 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 > result.json",
+)
+@click.option("--mapping", "shape", flag_value="mapping", help="The whole mapping, with what components answered.")
+@ID
+@with_session
+def get_graph(session: Session, graph_id: str, shape: str | None) -> None:
+    """Show a graph and its components."""
+    if shape == "mapping":
+        session.show_document(session.client.get("graphs", graph_id, "mapping"))
+        return
+    graph = session.client.get("graphs", graph_id)
+    parts = components_of(session, graph_id)
+    if session.output in ("json", "yaml"):
+        session.show_document({**graph, "components": parts})
+        return
+    session.show_object(graph)
+    click.echo()
+    session.show_list(parts, COMPONENT_COLUMNS, COMPONENT_WIDE)
+
+
+@graphs.add("submit", "schedctl graphs submit examples/graph.json", "schedctl graphs submit --wait graph.yml")
+@WAIT
+@TIMEOUT
+@click.argument("file", metavar="FILE")
+@with_session
+def submit(session: Session, file: str, wait: bool, timeout: float | None) -> int:
+    """Submit a graph's mapping (JSON or YAML; - for stdin)."""
+    graph = session.client.create("graphs", body=load_mapping(file))
+    if not wait:
+        session.show_list([graph], COLUMNS, WIDE)
+        return errors.OK
+    return follow(session, graph["id"], timeout)
+
+
+@graphs.add("plan", "schedctl graphs plan examples/graph.json")
+@click.argument("file", metavar="FILE")
+@with_session
+def plan(session: Session, file: str) -> None:
+    """Show what submitting a file would do, and do nothing."""
+    session.show_document(session.client.post("graphs", "plan", body=load_mapping(file)))
+
+
+@graphs.add("watch", "schedctl graphs watch 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@TIMEOUT
+@ID
+@with_session
+def watch(session: Session, graph_id: str, timeout: float | None) -> int:
+    """Show states as they change; exit with 0 when the graph completes, else 1."""
+    session.client.get("graphs", graph_id)
+    return follow(session, graph_id, timeout)
+
+
+@graphs.add("cancel", "schedctl graphs cancel 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@click.argument("graph_ids", metavar="ID...", nargs=-1, required=True)
+@with_session
+def cancel(session: Session, graph_ids: tuple[str, ...]) -> None:
+    """Cancel graphs: what waits is not started, what runs is stopped."""
+    each(graph_ids, lambda one: session.confirm(session.client.post("graphs", one, "cancel"), f"{one} cancelling"))
+
+
+@graphs.add("dot", "schedctl graphs dot 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 | dot -Tsvg > graph.svg")
+@ID
+@with_session
+def dot(session: Session, graph_id: str) -> None:
+    """Print a graph in Graphviz' language."""
+    click.echo(session.client.call("GET", address(("graphs", graph_id, "dot"), {})).body.decode(errors="replace"))
+
+
+def components_of(session: Session, graph_id: str) -> list[Any]:
+    return list(session.client.pages("graphs", graph_id, "components"))
+
+
+def follow(session: Session, graph_id: str, timeout_s: float | None) -> int:
+    """Prints each change of state until the graph has ended; its exit code."""
+    seen: dict[str, str] = {}
+
+    def look() -> dict[str, Any] | None:
+        graph: dict[str, Any] = session.client.get("graphs", graph_id)
+        for line in changes(components_of(session, graph_id), seen):
+            click.echo(line)
+        return graph if graph["state"] in FINAL else None
+
+    graph = wait_for(look, f"graph {graph_id} has not ended", timeout_s)
+    reason = f": {safe_cell(graph['reason'])}" if graph.get("reason") else ""
+    click.echo(f"graph {graph_id} {graph['state']}{reason}")
+    return errors.OK if graph["state"] == "completed" else errors.FAILED
+
+
+def changes(components: list[Mapping[str, Any]], seen: dict[str, str]) -> Iterator[str]:
+    """A line per component whose state is not the one in `seen`, which is brought up to date."""
+    for component in components:
+        name, state = component["component_id"], component["state"]
+        if seen.get(name) == state:
+            continue
+        seen[name] = state
+        reason = f": {safe_cell(component['reason'])}" if component.get("reason") else ""
+        yield f"{time.strftime('%H:%M:%S')} {safe_cell(name)} {state}{reason}"

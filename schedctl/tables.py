@@ -1,0 +1,44 @@
+"""go-schedule's table: cells padded by one space, `|` between them, the last cell unpadded.
+
+Invariant: one row is one line, whatever the cells hold; widths count characters, as the original's do.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+PREVIEW_BYTES = 20
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """The lines of a table; without rows only the header. An empty header is left out."""
+    lines = [[safe_cell(cell) for cell in row] for row in rows]
+    if header:
+        lines.insert(0, list(header))
+    widths = [max(map(len, column)) for column in zip(*(line[:-1] for line in lines), strict=True)]
+    for line in lines:
+        padded = [f"{cell:<{width}} " for cell, width in zip(line[:-1], widths, strict=True)]
+        yield "|".join([*padded, line[-1]])
+
+
+def safe_cell(value: Any) -> str:
+    """One line of printable text: line ends at the end are dropped, other control characters become spaces."""
+    text = cell_text(value).rstrip("\r\n")
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def cell_text(value: Any) -> str:
+    """A JSON value for a person: nothing for null, `key=value` for mappings, words for lists."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ",".join(f"{key}={cell_text(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return " ".join(cell_text(one) for one in value)
+    return str(value)
+
+
+def preview(text: str, total_bytes: int) -> str:
+    """The server's first bytes of a stream without the character that the cut has split."""
+    return text.rstrip("\N{REPLACEMENT CHARACTER}") if total_bytes > PREVIEW_BYTES else text
