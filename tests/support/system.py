@@ -6,11 +6,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from scheduler_project.up import ports
 from tests.support.processes import ROOT, Process, clean_environment
 from tests.support.wait import wait_until
 
@@ -112,3 +114,15 @@ class System:
     def server_processes(self) -> list[psutil.Process]:
         """The demo's HTTP servers that live now."""
         return [process for process in self.processes() if "http.server" in " ".join(process.cmdline())]
+
+
+def running_system(data_dir: Path) -> Iterator[System]:
+    """A ready system that is stopped, and killed to the last process, when the fixture that yields it is over."""
+    started = System(data_dir, ports.choose(0, set())).start()
+    try:
+        started.wait_ready()
+        yield started
+    finally:
+        started.stop()
+        for process in started.processes():
+            process.kill()
