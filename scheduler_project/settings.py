@@ -91,7 +91,9 @@ def default_database_url() -> str:
     try:
         DATA_DIR.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"the data folder {DATA_DIR} cannot be made: {error.strerror}") from error
+        raise ConfigurationError(
+            f"the data folder {DATA_DIR} cannot be made ({error.strerror}); set SCHEDULER_DATA_DIR to one that can"
+        ) from error
     return f"sqlite:///{DATA_DIR / 'scheduler.sqlite3'}"
 
 
