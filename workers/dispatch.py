@@ -13,12 +13,13 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from workers.core.attention import ORDER_LIFE_S
 from workers.protocol import RECEIVE_TASK, Order, Orders, chunks, encode
 
 logger = logging.getLogger(__name__)
 DISPATCH_TASK = "workers.dispatch_commands"
 ORDERS_PER_MESSAGE = 500
-ORDER_LIFE_S = 10
+
 WAKE_LIFE_S = 5
 SEND_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 

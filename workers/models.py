@@ -37,6 +37,7 @@ class Worker(models.Model):
     session_started_at = models.FloatField(default=0, help_text="Unix s by the agent's clock; the newer session wins")
     stopped = models.BooleanField(default=False, help_text="its session said goodbye; only a new one connects it")
     applied_seq = models.PositiveBigIntegerField(default=0, help_text="last report applied of the session")
+    gap_seq = models.PositiveBigIntegerField(default=0, help_text="report that came although some before it had not")
     turn = models.PositiveBigIntegerField(default=0, help_text="grows with each command given; the lowest is next")
     refused_reports = models.PositiveBigIntegerField(default=0, help_text="reports of sessions that are not its own")
     refused_session = models.CharField(max_length=64, blank=True, help_text="the session that was refused last")

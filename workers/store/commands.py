@@ -16,8 +16,8 @@ from workers import dispatch
 from workers.core.commands import NewCommand, faults_of
 from workers.core.states import COMMAND
 from workers.models import Command
-from workers.protocol import Order, StopUnit
-from workers.store.rows import announce_ended, locked, record, unit_of
+from workers.store.orders import by_host, stop_order
+from workers.store.rows import announce_ended, locked, record
 
 
 def submit(commands: Sequence[NewCommand], now: datetime, submitted_by: Any = None) -> list[Command]:
@@ -58,19 +58,7 @@ def cancel(command_ids: Sequence[str], now: datetime, actor: str, reason: str) -
         Command.objects.bulk_update(commands, ["state", "cancel_requested", "reason", "ended_at", "remind_at"], 500)
         record(unsent, now, actor)
         announce_ended(unsent)
-        dispatch.publish_after_commit(stop_orders(commands))
-
-
-def stop_orders(commands: Sequence[Command]) -> Mapping[str, Sequence[Order]]:
-    """For each host the orders to stop what it was given; `worker` must be loaded."""
-    orders: dict[str, list[Order]] = {}
-    for command in commands:
-        if command.worker is not None:
-            stop = StopUnit(
-                unit=unit_of(command), attempt=command.attempt, grace_s=command.grace_s, reason=command.reason
-            )
-            orders.setdefault(command.worker.name, []).append(stop)
-    return orders
+        dispatch.publish_after_commit(by_host((command, stop_order(command)) for command in commands))
 
 
 def _row(command: NewCommand, now: datetime, submitted_by: Any) -> Command:

@@ -1,0 +1,180 @@
+"""Writes the registry: heartbeats, silence, draining, removal.
+
+Invariant: `draining` is the operator's and no heartbeat changes it; one name has one row and one session.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from scheduler_project.toolkit import events
+from scheduler_project.toolkit.errors import Conflict, NotFound
+from workers import dispatch
+from workers.core.registry import Claim, Judgement, Known, judge
+from workers.models import Command, Worker
+from workers.protocol import Heartbeat, SetDraining
+from workers.store.rows import BATCH_SIZE, claimed, locked
+from workers.units import host_lost_listeners
+
+STOPPED = "stopped by its operator"
+CONNECTING = frozenset({Claim.NEW, Claim.RETURNED, Claim.RESTARTED, Claim.TAKEN_OVER, Claim.RENAMED})
+
+
+def apply_heartbeat(heartbeat: Heartbeat, now: datetime) -> None:
+    """Notes that an agent lives or stops; registers it where it is new."""
+    with transaction.atomic():
+        rows = locked(Worker.objects.filter(Q(name=heartbeat.host) | Q(id=heartbeat.worker_id)).order_by("id"))
+        found = list(rows)
+        by_name = next((row for row in found if row.name == heartbeat.host), None)
+        by_id = next((row for row in found if row.id == heartbeat.worker_id), None)
+        judgement = judge(heartbeat, _known(by_name), _known(by_id))
+        if judgement.claim is Claim.REFUSED:
+            _refuse(by_name or by_id, heartbeat, judgement.reason, now)
+            return
+        worker = _claim(by_name or by_id, heartbeat, judgement, now)
+    if judgement.claim in CONNECTING and worker.state == "connected":
+        _ask_for_work(worker, now)
+
+
+def disconnect_silent(now: datetime) -> None:
+    """Disconnects the workers that were not heard in time and tells the listeners."""
+    silent = Worker.objects.connected().filter(silent_at__lte=now)
+    if not silent.exists():
+        return
+    with transaction.atomic():
+        workers = list(claimed(silent.order_by("id"))[:BATCH_SIZE])
+        for worker in workers:
+            _leave(worker, f"nothing heard for {(now - worker.last_seen_at).total_seconds():.1f} s", now)
+        Worker.objects.bulk_update(workers, ["state", "reason", "changed_at"], BATCH_SIZE)
+        _tell_lost(workers, now)
+
+
+def forgive_silence(now: datetime) -> None:
+    """Gives all connected workers their full time again: it was the control side that did not listen."""
+    Worker.objects.connected().update(silent_at=_silent_at(now))
+
+
+def set_draining(name: str, draining: bool, now: datetime, actor: str) -> Worker:
+    """Has a worker take nothing new, or take work again. Raises NotFound."""
+    with transaction.atomic():
+        worker = _get(name)
+        if worker.draining == draining:
+            return worker
+        worker.draining = draining
+        worker.save(update_fields=["draining"])
+        event = events.NewEvent("worker.draining" if draining else "worker.undrained", f"worker:{name}", actor=actor)
+        events.record([event], now)
+        dispatch.publish_after_commit({name: [SetDraining(draining=draining)]})
+    if not draining:
+        _ask_for_work(worker, now)
+    return worker
+
+
+def remove(name: str, now: datetime, actor: str) -> None:
+    """Forgets a disconnected worker. Raises NotFound, and Conflict while it is connected."""
+    with transaction.atomic():
+        worker = _get(name)
+        if worker.state == "connected":
+            raise Conflict(f"{name} is connected; stop its agent first")
+        worker.delete()
+        events.record([events.NewEvent("worker.removed", f"worker:{name}", actor=actor)], now)
+
+
+def _get(name: str) -> Worker:
+    worker = locked(Worker.objects.filter(name=name)).first()
+    if worker is None:
+        raise NotFound(f"there is no worker {name}")
+    return worker
+
+
+def _known(row: Worker | None) -> Known | None:
+    if row is None:
+        return None
+    return Known(row.id, row.name, row.session, row.session_started_at, row.state == "connected", row.stopped)
+
+
+def _refuse(row: Worker | None, heartbeat: Heartbeat, reason: str, now: datetime) -> None:
+    """Recorded once for each session."""
+    if row is None or row.refused_session == heartbeat.session:
+        return
+    row.refused_session = heartbeat.session
+    row.save(update_fields=["refused_session"])
+    message = f"session {heartbeat.session} at {heartbeat.address} is refused: {reason}"
+    events.record([events.NewEvent("worker.refused", f"worker:{row.name}", message, "warning")], now)
+
+
+def _claim(row: Worker | None, heartbeat: Heartbeat, judgement: Judgement, now: datetime) -> Worker:
+    worker = row or Worker(id=heartbeat.worker_id, name=heartbeat.host, registered_at=now, changed_at=now)
+    if worker.id != heartbeat.worker_id:
+        _change_id(worker, heartbeat.worker_id)
+    was_connected = row is not None and row.state == "connected"
+    _take_over_facts(worker, heartbeat, now)
+    if heartbeat.stopping:
+        worker.state, worker.reason, worker.stopped = "disconnected", STOPPED, True
+    elif judgement.claim in CONNECTING:
+        worker.state, worker.reason = "connected", judgement.reason
+    if was_connected != (worker.state == "connected"):
+        worker.changed_at = now
+    worker.save(force_insert=row is None)
+    if judgement.claim in CONNECTING and not heartbeat.stopping:
+        data = {"claim": judgement.claim.value, "session": worker.session}
+        _record(worker, "worker.connected", "info", data, now)
+        dispatch.publish_after_commit({worker.name: [SetDraining(draining=worker.draining)]})
+    if heartbeat.stopping and was_connected:
+        _tell_lost([worker], now)
+    return worker
+
+
+def _take_over_facts(worker: Worker, heartbeat: Heartbeat, now: datetime) -> None:
+    if worker.session != heartbeat.session:
+        worker.session, worker.session_started_at = heartbeat.session, heartbeat.started_at
+        worker.applied_seq, worker.gap_seq, worker.stopped = 0, 0, False
+    worker.name = heartbeat.host
+    worker.address, worker.version = heartbeat.address, heartbeat.version
+    worker.labels, worker.facts = heartbeat.labels, heartbeat.facts
+    worker.slots, worker.running = heartbeat.slots, heartbeat.running
+    worker.last_seen_at, worker.silent_at = now, _silent_at(now)
+
+
+def _change_id(worker: Worker, new_id: str) -> None:
+    """Another machine took over the name: the row and all that refers to it go on under the new id.
+
+    Foreign keys are checked at commit on all supported databases.
+    """
+    for relation in Worker._meta.related_objects:
+        rows = relation.related_model._base_manager.filter(**{relation.field.name: worker.id})
+        rows.update(**{relation.field.attname: new_id})
+    Worker.objects.filter(id=worker.id).update(id=new_id)
+    worker.id = new_id
+
+
+def _ask_for_work(worker: Worker, now: datetime) -> None:
+    """Has what waits placed at once, and the commands that the worker had taken asked after."""
+    with transaction.atomic():
+        Command.objects.filter(state="pending", remind_at__gt=now).update(remind_at=now)
+        taken = Command.objects.filter(worker=worker, remind_at__gt=now, accepted_at__isnull=False)
+        taken.update(remind_at=now)
+        dispatch.wake_after_commit()
+
+
+def _leave(worker: Worker, reason: str, now: datetime) -> None:
+    worker.state, worker.reason, worker.changed_at = "disconnected", reason, now
+
+
+def _tell_lost(workers: Sequence[Worker], now: datetime) -> None:
+    for worker in workers:
+        _record(worker, "worker.disconnected", "warning", {"session": worker.session}, now)
+        for listener in host_lost_listeners():
+            listener(worker.name, worker.reason, now)
+
+
+def _record(worker: Worker, name: str, level: str, data: dict[str, Any], now: datetime) -> None:
+    events.record([events.NewEvent(name, f"worker:{worker.name}", worker.reason, level, data)], now)
+
+
+def _silent_at(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.SCHEDULER_SILENCE_TIMEOUT_S)

@@ -1,0 +1,183 @@
+"""Applies what agents report.
+
+Invariant: an envelope is applied in one transaction, and one that comes twice, late or from a session that does not
+hold the host's name leaves all rows as they were.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from scheduler_project.toolkit import events
+from workers import dispatch
+from workers.core.reports import CommandNow, judge
+from workers.core.sequence import Progress, advance
+from workers.core.states import COMMAND
+from workers.models import Command, CommandOutput, Worker
+from workers.protocol import Applied, Order, Output, Report, Reports, StopUnit
+from workers.store.rows import BATCH_SIZE, announce_ended, event_of, locked
+from workers.units import handlers, id_of, kind_of
+
+logger = logging.getLogger(__name__)
+STREAMS = frozenset({"stdout", "stderr"})
+
+
+def apply_reports(envelope: Reports, now: datetime) -> None:
+    """Applies one envelope and, after commit, tells the agent up to where it need not be kept."""
+    if not envelope.reports:
+        return
+    with transaction.atomic():
+        worker = Worker.objects.filter(name=envelope.host).first()
+        if worker is None or worker.session != envelope.session:
+            _refuse(worker, envelope, now)
+            return
+        by_kind: dict[str, list[Report]] = {}
+        for numbered in envelope.reports:
+            by_kind.setdefault(kind_of(numbered.report.unit), []).append(numbered.report)
+        for kind, reports in by_kind.items():
+            _hand_over(kind, envelope.host, reports, now)
+        _acknowledge(envelope)
+
+
+def apply_command_reports(host: str, reports: Sequence[Report], now: datetime) -> None:
+    """Applies reports on commands; the handler of the kind `command`."""
+    ids = {id_of(report.unit) for report in reports}
+    rows = Command.objects.filter(id__in=ids).select_related("worker").defer("argv", "env", "stdin").order_by("id")
+    batch = _Batch(host, {row.id: row for row in locked(rows)}, now)
+    for report in reports:
+        batch.apply(report)
+    batch.write()
+
+
+def _refuse(worker: Worker | None, envelope: Reports, now: datetime) -> None:
+    logger.warning("reports.refused host=%s session=%s", envelope.host, envelope.session)
+    if worker is None:
+        return
+    worker = locked(Worker.objects.filter(id=worker.id)).get()
+    if worker.refused_session != envelope.session:
+        message = f"reports of session {envelope.session} are refused: {worker.session} holds the name"
+        events.record([events.NewEvent("worker.refused", f"worker:{worker.name}", message, "warning")], now)
+    worker.refused_session = envelope.session
+    worker.refused_reports += len(envelope.reports)
+    worker.save(update_fields=["refused_session", "refused_reports"])
+
+
+def _hand_over(kind: str, host: str, reports: Sequence[Report], now: datetime) -> None:
+    handler = handlers().get(kind)
+    if handler is None:
+        logger.warning("reports.unknown_kind host=%s kind=%s count=%d", host, kind, len(reports))
+        return
+    handler(host, reports, now)
+
+
+def _acknowledge(envelope: Reports) -> None:
+    """Last in the transaction: commands are locked before workers everywhere."""
+    worker = locked(Worker.objects.filter(name=envelope.host, session=envelope.session)).first()
+    if worker is None:
+        return
+    numbers = [numbered.seq for numbered in envelope.reports]
+    progress = advance(Progress(worker.applied_seq, worker.gap_seq), min(numbers), max(numbers))
+    worker.applied_seq, worker.gap_seq = progress.applied, progress.gap
+    worker.save(update_fields=["applied_seq", "gap_seq"])
+    dispatch.publish_after_commit({worker.name: [Applied(session=envelope.session, seq=progress.applied)]})
+
+
+class _Batch:
+    """The commands of one envelope while its reports are applied to them in memory, and then written at once."""
+
+    def __init__(self, host: str, commands: Mapping[str, Command], now: datetime) -> None:
+        self._host = host
+        self._commands = commands
+        self._now = now
+        self._fields: dict[str, set[str]] = {}
+        self._events: list[events.NewEvent] = []
+        self._pieces: list[CommandOutput] = []
+        self._stops: list[Order] = []
+        self._ended: list[Command] = []
+        self._unknown = 0
+
+    def apply(self, report: Report) -> None:
+        command = self._commands.get(id_of(report.unit))
+        if command is None:
+            self._unknown += 1
+        elif command.worker is None or command.worker.name != self._host:
+            self._late(command, f"{self._host} reported on it, which is not its worker", report)
+        elif isinstance(report, Output):
+            self._keep(command, report)
+        else:
+            self._judge(command, report)
+
+    def write(self) -> None:
+        for fields, commands in self._changed().items():
+            Command.objects.bulk_update(commands, fields, BATCH_SIZE)
+        CommandOutput.objects.bulk_create(self._pieces, BATCH_SIZE, ignore_conflicts=True)
+        if self._unknown:
+            message = f"{self._unknown} reports were on commands that do not exist"
+            self._events.append(events.NewEvent("worker.unknown_reports", f"worker:{self._host}", message, "warning"))
+        events.record(self._events, self._now)
+        announce_ended(self._ended)
+        if self._stops:
+            dispatch.publish_after_commit({self._host: self._stops})
+
+    def _judge(self, command: Command, report: Report) -> None:
+        verdict = judge(_as_now(command), report, self._now)
+        self._set(command, verdict.fields)
+        if verdict.late:
+            self._late(command, verdict.late, report)
+        if verdict.stop:
+            self._stops.append(
+                StopUnit(unit=report.unit, attempt=report.attempt, grace_s=command.grace_s, reason=verdict.late)
+            )
+
+    def _set(self, command: Command, fields: Mapping[str, Any]) -> None:
+        state = fields.get("state", command.state)
+        if state != command.state:
+            COMMAND.check(command.state, state)
+        changed = state != command.state
+        for name, value in fields.items():
+            setattr(command, name, value)
+        self._fields.setdefault(command.id, set()).update(fields)
+        if changed:
+            self._events.append(event_of(command))
+        if changed and state in COMMAND.final:
+            self._ended.append(command)
+
+    def _late(self, command: Command, message: str, report: Report) -> None:
+        """Counted each time, recorded once: an agent may repeat itself for long."""
+        if not command.late_reports:
+            data = {"report": type(report).__name__, "attempt": report.attempt, "host": self._host}
+            subject = f"command:{command.id}"
+            self._events.append(events.NewEvent("command.late_report", subject, message, "warning", data))
+        self._set(command, {"late_reports": command.late_reports + 1})
+
+    def _keep(self, command: Command, report: Output) -> None:
+        if report.attempt != command.attempt or report.stream not in STREAMS or report.offset < 0:
+            self._late(command, f"output of attempt {report.attempt} is not kept", report)
+            return
+        data = report.data[: max(command.output_limit_bytes - report.offset, 0)]
+        if data:
+            piece = CommandOutput(command_id=command.id, stream=report.stream, offset=report.offset, data=data)
+            self._pieces.append(piece)
+
+    def _changed(self) -> dict[tuple[str, ...], list[Command]]:
+        """Commands grouped by the fields that changed, so that each group is one statement."""
+        groups: dict[tuple[str, ...], list[Command]] = {}
+        for command_id, fields in self._fields.items():
+            if fields:
+                groups.setdefault(tuple(sorted(fields)), []).append(self._commands[command_id])
+        return groups
+
+
+def _as_now(command: Command) -> CommandNow:
+    return CommandNow(
+        state=command.state,
+        attempt=command.attempt,
+        accepted=command.accepted_at is not None,
+        cancel_requested=command.cancel_requested,
+        timeout_s=command.timeout_s,
+        grace_s=command.grace_s,
+        reason=command.reason,
+    )
