@@ -1,0 +1,20 @@
+"""The reference of settings is complete."""
+
+import re
+
+from tests.support.processes import ROOT
+
+PACKAGES = ("scheduler_project", "workers", "graphs", "clusters", "topologies", "schedctl")
+NAME = re.compile(r"[\"'](SCHED(?:ULER|CTL)_[A-Z_]+)[\"']")
+
+
+def test_every_variable_that_the_code_reads_is_documented() -> None:
+    read = {
+        name
+        for package in PACKAGES
+        for source in (ROOT / package).rglob("*.py")
+        for name in NAME.findall(source.read_text())
+    }
+    documented = set(re.findall(r"`(SCHED(?:ULER|CTL)_[A-Z_]+)`", (ROOT / "docs/reference/settings.md").read_text()))
+
+    assert documented == read
