@@ -8,13 +8,14 @@ import sys
 import uuid
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.apps.worker import Worker
 
 from scheduler_project.celery_settings import celery_settings
 from scheduler_project.process import CONTROL_QUEUE, host_from_argv, queues_from_argv
 from scheduler_project.toolkit import env
 
+TASKS_PER_DATABASE_CONNECTION = 1000
 HOST = host_from_argv(sys.argv)
 if HOST is None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_project.settings")
@@ -46,6 +47,13 @@ class SchedulerCelery(Celery):
         return self.subclass_with_self(QuietWorker)
 
 
+def close_broken_connections(**_signal: Any) -> None:
+    """Before each task: drops database connections that failed or are old, keeps the others."""
+    from django.db import close_old_connections
+
+    close_old_connections()
+
+
 app = SchedulerCelery("scheduler_project")
 app.conf.update(celery_settings(env.effective()))
 
@@ -53,6 +61,8 @@ if HOST is None:
     from scheduler_project.clock import clock_settings
 
     app.conf.update(clock_settings(CONTROL_QUEUE))
+    app.conf["CELERY_DB_REUSE_MAX"] = TASKS_PER_DATABASE_CONNECTION
+    signals.task_prerun.connect(close_broken_connections)
     app.autodiscover_tasks()
 else:
     app.conf.imports = ("workers.agent.tasks",)

@@ -100,7 +100,6 @@ def default_database_url() -> str:
 DATABASE_URL = ENVIRONMENT.get("DATABASE_URL") or default_database_url()
 DATABASES = {"default": database_settings(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CELERY_DB_REUSE_MAX = 1000
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
