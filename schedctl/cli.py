@@ -36,7 +36,10 @@ def global_options() -> list[click.Option]:
 
 
 class WithExamples(click.Command):
-    """A command whose help ends in examples and that takes the global options."""
+    """A command whose help ends in examples and that takes the global options.
+
+    An example is what to type after the command's own name.
+    """
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,7 +58,8 @@ class WithExamples(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Examples"):
             for example in self.examples:
-                formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+                line = f"{ctx.command_path} {example}".rstrip()
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
 class Group(WithExamples, click.Group):

@@ -34,7 +34,7 @@ cli = LazyGroup(
     "schedctl",
     lazy=COMMANDS,
     help=HELP,
-    examples=("schedctl workers ls", "schedctl tasks run --wait -- sh -c 'echo hi; exit 3'"),
+    examples=("workers ls", "tasks run --wait -- sh -c 'echo hi; exit 3'"),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 click.version_option(__version__, prog_name="schedctl")(cli)

@@ -6,7 +6,7 @@ from schedctl.cli import WithExamples
 from schedctl.session import Session, with_session
 
 
-@click.command(cls=WithExamples, examples=("schedctl whoami", "schedctl whoami -o json"))
+@click.command(cls=WithExamples, examples=("", "-o json"))
 @with_session
 def whoami(session: Session) -> None:
     """Show the user and the role that the server sees behind your token."""
@@ -15,7 +15,7 @@ def whoami(session: Session) -> None:
 
 @click.command(
     cls=WithExamples,
-    examples=('eval "$(schedctl completion bash)"', 'schedctl completion zsh > "${fpath[1]}/_schedctl"'),
+    examples=("bash > ~/.local/share/bash-completion/completions/schedctl", 'zsh > "${fpath[1]}/_schedctl"'),
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:

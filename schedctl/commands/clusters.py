@@ -19,20 +19,20 @@ SERVICES_WIDE = fields("min", "max", "reason")
 clusters = Group(
     "clusters",
     help="Services kept running on many hosts.",
-    examples=("schedctl clusters status", "schedctl clusters apply --wait 60 examples/cluster.yml"),
+    examples=("status", "apply --wait 60 examples/cluster.yml"),
 )
 NAME = click.argument("name")
 FILE = click.argument("file", metavar="FILE")
 
 
-@clusters.add("ls", "schedctl clusters ls")
+@clusters.add("ls", "")
 @with_session
 def list_clusters(session: Session) -> None:
     """List clusters."""
     session.show_list(session.client.pages("clusters"), COLUMNS, WIDE)
 
 
-@clusters.add("get", "schedctl clusters get demo -o yaml")
+@clusters.add("get", "demo -o yaml")
 @NAME
 @with_session
 def get_cluster(session: Session, name: str) -> None:
@@ -40,7 +40,7 @@ def get_cluster(session: Session, name: str) -> None:
     session.show_object(session.client.get("clusters", name))
 
 
-@clusters.add("status", "schedctl clusters status", "schedctl clusters status demo -o wide")
+@clusters.add("status", "", "demo -o wide")
 @click.argument("name", required=False)
 @with_session
 def status(session: Session, name: str | None) -> None:
@@ -51,7 +51,7 @@ def status(session: Session, name: str | None) -> None:
     session.show_list(services, SERVICES, SERVICES_WIDE)
 
 
-@clusters.add("plan", "schedctl clusters plan examples/cluster.yml")
+@clusters.add("plan", "examples/cluster.yml")
 @FILE
 @with_session
 def plan(session: Session, file: str) -> None:
@@ -59,9 +59,7 @@ def plan(session: Session, file: str) -> None:
     show_changes(session, send(session, file, {"plan": "1"}))
 
 
-@clusters.add(
-    "apply", "schedctl clusters apply examples/cluster.yml", "schedctl clusters apply --wait 60s examples/cluster.yml"
-)
+@clusters.add("apply", "examples/cluster.yml", "--wait 60s examples/cluster.yml")
 @click.option("--wait", type=Duration(), metavar="S", help="Wait so long at most until its services are as desired.")
 @FILE
 @with_session
@@ -74,7 +72,7 @@ def apply(session: Session, file: str, wait: float | None) -> None:
         wait_for(lambda: settled(session, names), f"not as desired: {', '.join(sorted(names))};", wait)
 
 
-@clusters.add("scale", "schedctl clusters scale web 5")
+@clusters.add("scale", "web 5")
 @click.argument("service")
 @click.argument("desired", metavar="N", type=click.IntRange(min=0))
 @with_session
@@ -84,7 +82,7 @@ def scale(session: Session, service: str, desired: int) -> None:
     session.confirm(changed, f"{service} desired {desired}")
 
 
-@clusters.add("rm", "schedctl clusters rm demo")
+@clusters.add("rm", "demo")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @with_session
 def remove(session: Session, names: tuple[str, ...]) -> None:

@@ -24,12 +24,12 @@ COMPONENT_WIDE = fields("type", "depends_on", "started_at", "ended_at", "reason"
 graphs = Group(
     "graphs",
     help="Builds in the order of their dependencies.",
-    examples=("schedctl graphs ls", "schedctl graphs submit --wait examples/graph.json"),
+    examples=("ls", "submit --wait examples/graph.json"),
 )
 ID = click.argument("graph_id", metavar="ID")
 
 
-@graphs.add("ls", "schedctl graphs ls", "schedctl graphs ls -o wide")
+@graphs.add("ls", "", "-o wide")
 @with_session
 def list_graphs(session: Session) -> None:
     """List graphs, the newest first."""
@@ -38,8 +38,8 @@ def list_graphs(session: Session) -> None:
 
 @graphs.add(
     "get",
-    "schedctl graphs get 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55",
-    "schedctl graphs get --mapping 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 > result.json",
+    "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55",
+    "--mapping 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 > result.json",
 )
 @click.option("--mapping", "shape", flag_value="mapping", help="The whole mapping, with what components answered.")
 @ID
@@ -59,7 +59,7 @@ def get_graph(session: Session, graph_id: str, shape: str | None) -> None:
     session.show_list(parts, COMPONENT_COLUMNS, COMPONENT_WIDE)
 
 
-@graphs.add("submit", "schedctl graphs submit examples/graph.json", "schedctl graphs submit --wait graph.yml")
+@graphs.add("submit", "examples/graph.json", "--wait graph.yml")
 @WAIT
 @TIMEOUT
 @click.argument("file", metavar="FILE")
@@ -73,7 +73,7 @@ def submit(session: Session, file: str, wait: bool, timeout: float | None) -> in
     return follow(session, graph["id"], timeout)
 
 
-@graphs.add("plan", "schedctl graphs plan examples/graph.json")
+@graphs.add("plan", "examples/graph.json")
 @click.argument("file", metavar="FILE")
 @with_session
 def plan(session: Session, file: str) -> None:
@@ -81,7 +81,7 @@ def plan(session: Session, file: str) -> None:
     session.show_document(session.client.post("graphs", "plan", body=load_mapping(file)))
 
 
-@graphs.add("watch", "schedctl graphs watch 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@graphs.add("watch", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
 @TIMEOUT
 @ID
 @with_session
@@ -91,7 +91,7 @@ def watch(session: Session, graph_id: str, timeout: float | None) -> int:
     return follow(session, graph_id, timeout)
 
 
-@graphs.add("cancel", "schedctl graphs cancel 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@graphs.add("cancel", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
 @click.argument("graph_ids", metavar="ID...", nargs=-1, required=True)
 @with_session
 def cancel(session: Session, graph_ids: tuple[str, ...]) -> None:
@@ -99,7 +99,7 @@ def cancel(session: Session, graph_ids: tuple[str, ...]) -> None:
     each(graph_ids, lambda one: session.confirm(session.client.post("graphs", one, "cancel"), f"{one} cancelling"))
 
 
-@graphs.add("dot", "schedctl graphs dot 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 | dot -Tsvg > graph.svg")
+@graphs.add("dot", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 | dot -Tsvg > graph.svg")
 @ID
 @with_session
 def dot(session: Session, graph_id: str) -> None:

@@ -35,13 +35,13 @@ WIDE = fields("exit_code", "signal", "created_at", "started_at", "ended_at", "ar
 tasks = Group(
     "tasks",
     help="Commands run once on a worker.",
-    examples=("schedctl tasks ls", "schedctl tasks run --wait -- echo hello"),
+    examples=("ls", "run --wait -- echo hello"),
 )
 ID = click.argument("task_id", metavar="ID")
 IDS = click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
 
 
-@tasks.add("ls", "schedctl tasks ls", "schedctl tasks ls --state pending --worker host-a -o wide")
+@tasks.add("ls", "", "--state pending --worker host-a -o wide")
 @click.option("--state", help="Only those in this state.")
 @click.option("--worker", help="Only those on this worker.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many, the newest.")
@@ -51,7 +51,7 @@ def list_tasks(session: Session, state: str | None, worker: str | None, limit: i
     show(session, first(limit, session.client.pages("commands", state=state or "", worker=worker or "")))
 
 
-@tasks.add("get", "schedctl tasks get 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@tasks.add("get", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
 @ID
 @with_session
 def get_task(session: Session, task_id: str) -> None:
@@ -59,7 +59,7 @@ def get_task(session: Session, task_id: str) -> None:
     session.show_object(session.client.get("commands", task_id))
 
 
-@tasks.add("schedule", "schedctl tasks schedule -f examples/tasks.yml", "schedctl tasks schedule -f - < tasks.yml")
+@tasks.add("schedule", "-f examples/tasks.yml", "-f - < tasks.yml")
 @click.option("-f", "--file", required=True, metavar="FILE", help="Tasks in go-schedule's format; - for stdin.")
 @with_session
 def schedule(session: Session, file: str) -> None:
@@ -71,10 +71,10 @@ def schedule(session: Session, file: str) -> None:
 
 @tasks.add(
     "run",
-    "schedctl tasks run -- date",
-    "schedctl tasks run --wait -- sh -c 'echo hi; exit 3'",
-    "schedctl tasks run --on host-a --env LANG=C --timeout 1m --wait -- df -h",
-    "schedctl tasks run --wait --stdin notes.txt -- wc -l",
+    "-- date",
+    "--wait -- sh -c 'echo hi; exit 3'",
+    "--on host-a --env LANG=C --timeout 1m --wait -- df -h",
+    "--wait --stdin notes.txt -- wc -l",
     context_settings={"allow_interspersed_args": False},
 )
 @click.option("--on", "on", default="", metavar="EXPR", help="Where: a worker's name or an expression.")
@@ -102,8 +102,8 @@ def run(session: Session, /, argv: tuple[str, ...], wait: bool, env: tuple[str, 
 
 @tasks.add(
     "logs",
-    "schedctl tasks logs 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55",
-    "schedctl tasks logs -f --both 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55",
+    "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55",
+    "-f --both 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55",
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on until the task has ended.")
 @click.option("--stderr", "streams", flag_value="stderr", help="Its stderr instead of its stdout.")
@@ -121,7 +121,7 @@ def logs(session: Session, task_id: str, follow: bool, streams: str | None) -> N
         follower.copy()
 
 
-@tasks.add("wait", "schedctl tasks wait --timeout 5m 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@tasks.add("wait", "--timeout 5m 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
 @TIMEOUT
 @IDS
 @with_session
@@ -140,14 +140,12 @@ def wait(session: Session, task_ids: tuple[str, ...], timeout: float | None) -> 
     return codes[0] if len(codes) == 1 else int(any(codes))
 
 
-@tasks.add("cancel", "schedctl tasks cancel 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@tasks.add("cancel", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
 @IDS
 @with_session
 def cancel(session: Session, task_ids: tuple[str, ...]) -> None:
     """Cancel tasks; what runs is stopped."""
-    each(
-        task_ids, lambda one: session.confirm(session.client.post("commands", one, "cancel"), f"{one} to be cancelled")
-    )
+    each(task_ids, lambda one: session.confirm(session.client.post("commands", one, "cancel"), f"{one} cancelling"))
 
 
 def show(session: Session, items: Iterable[Any]) -> None:
@@ -196,13 +194,18 @@ def attend(session: Session, task_id: str) -> int:
 
 def wants_cancel() -> bool:
     """Asks a person; without a terminal, or at a second Ctrl-C, the answer is no."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not at_terminal():
         return False
     try:
         answer = click.prompt("\ncancel it or detach?", type=click.Choice(["cancel", "detach"]), err=True)
     except click.Abort:
         return False
     return bool(answer == "cancel")
+
+
+def at_terminal() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def all_ended(session: Session, task_ids: Iterable[str]) -> list[dict[str, Any]] | None:

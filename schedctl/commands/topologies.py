@@ -22,22 +22,22 @@ RUNS_WIDE = fields("kind", "graph", "created_at", "reason")
 topologies = Group(
     "topologies",
     help="Graphs that run by the clock.",
-    examples=("schedctl topologies ls", "schedctl topologies run --wait nightly"),
+    examples=("ls", "run --wait nightly"),
 )
-runs = Group("runs", help="The runs of topologies.", examples=("schedctl runs ls --topology nightly",))
+runs = Group("runs", help="The runs of topologies.", examples=("ls --topology nightly",))
 NAME = click.argument("name")
 NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 FILE = click.argument("file", metavar="FILE")
 
 
-@topologies.add("ls", "schedctl topologies ls", "schedctl topologies ls -o wide")
+@topologies.add("ls", "", "-o wide")
 @with_session
 def list_topologies(session: Session) -> None:
     """List topologies and when each runs next."""
     session.show_list(session.client.pages("topologies"), COLUMNS, WIDE)
 
 
-@topologies.add("get", "schedctl topologies get nightly -o yaml")
+@topologies.add("get", "nightly -o yaml")
 @NAME
 @with_session
 def get_topology(session: Session, name: str) -> None:
@@ -45,7 +45,7 @@ def get_topology(session: Session, name: str) -> None:
     session.show_object(session.client.get("topologies", name))
 
 
-@topologies.add("create", "schedctl topologies create examples/topology.yml")
+@topologies.add("create", "examples/topology.yml")
 @FILE
 @with_session
 def create(session: Session, file: str) -> None:
@@ -54,7 +54,7 @@ def create(session: Session, file: str) -> None:
     session.confirm(made, f"{made['name']} created")
 
 
-@topologies.add("update", "schedctl topologies update examples/topology.yml")
+@topologies.add("update", "examples/topology.yml")
 @FILE
 @with_session
 def update(session: Session, file: str) -> None:
@@ -66,7 +66,7 @@ def update(session: Session, file: str) -> None:
     session.confirm(session.client.send("PUT", "topologies", name, body=document), f"{name} updated")
 
 
-@topologies.add("rm", "schedctl topologies rm nightly")
+@topologies.add("rm", "nightly")
 @NAMES
 @with_session
 def remove(session: Session, names: tuple[str, ...]) -> None:
@@ -74,7 +74,7 @@ def remove(session: Session, names: tuple[str, ...]) -> None:
     each(names, lambda name: session.confirm(session.client.send("DELETE", "topologies", name), f"{name} removed"))
 
 
-@topologies.add("run", "schedctl topologies run nightly", "schedctl topologies run --wait --timeout 10m nightly")
+@topologies.add("run", "nightly", "--wait --timeout 10m nightly")
 @WAIT
 @TIMEOUT
 @NAME
@@ -90,7 +90,7 @@ def run(session: Session, name: str, wait: bool, timeout: float | None) -> int:
     return errors.OK if ended["state"] in SUCCEEDED else errors.FAILED
 
 
-@topologies.add("pause", "schedctl topologies pause nightly")
+@topologies.add("pause", "nightly")
 @NAMES
 @with_session
 def pause(session: Session, names: tuple[str, ...]) -> None:
@@ -98,7 +98,7 @@ def pause(session: Session, names: tuple[str, ...]) -> None:
     each(names, lambda name: session.confirm(session.client.post("topologies", name, "pause"), f"{name} paused"))
 
 
-@topologies.add("unpause", "schedctl topologies unpause nightly")
+@topologies.add("unpause", "nightly")
 @NAMES
 @with_session
 def unpause(session: Session, names: tuple[str, ...]) -> None:
@@ -106,7 +106,7 @@ def unpause(session: Session, names: tuple[str, ...]) -> None:
     each(names, lambda name: session.confirm(session.client.post("topologies", name, "unpause"), f"{name} active"))
 
 
-@topologies.add("next", "schedctl topologies next --count 3 nightly")
+@topologies.add("next", "--count 3 nightly")
 @click.option("--count", type=click.IntRange(1, 100), default=5, show_default=True, help="How many.")
 @NAME
 @with_session
@@ -119,7 +119,7 @@ def next_fires(session: Session, name: str, count: int) -> None:
     session.show_lines(times)
 
 
-@runs.add("ls", "schedctl runs ls", "schedctl runs ls --topology nightly -o wide")
+@runs.add("ls", "", "--topology nightly -o wide")
 @click.option("--topology", default="", help="Only runs of this topology.")
 @with_session
 def list_runs(session: Session, topology: str) -> None:
@@ -127,7 +127,7 @@ def list_runs(session: Session, topology: str) -> None:
     session.show_list(session.client.pages("runs", topology=topology), RUNS, RUNS_WIDE)
 
 
-@runs.add("get", "schedctl runs get 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@runs.add("get", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
 @click.argument("run_id", metavar="ID")
 @with_session
 def get_run(session: Session, run_id: str) -> None:
@@ -135,12 +135,12 @@ def get_run(session: Session, run_id: str) -> None:
     session.show_object(session.client.get("runs", run_id))
 
 
-@runs.add("kill", "schedctl runs kill 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@runs.add("kill", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
 @click.argument("run_ids", metavar="ID...", nargs=-1, required=True)
 @with_session
 def kill(session: Session, run_ids: tuple[str, ...]) -> None:
     """Kill runs: what runs is stopped, the rest is not started."""
-    each(run_ids, lambda one: session.confirm(session.client.post("runs", one, "kill"), f"{one} to be killed"))
+    each(run_ids, lambda one: session.confirm(session.client.post("runs", one, "kill"), f"{one} stopping"))
 
 
 def ended_run(session: Session, run_id: str) -> dict[str, Any] | None:

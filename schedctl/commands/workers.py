@@ -9,19 +9,17 @@ COLUMNS = fields("id", "address", "state")
 WIDE = fields("name", "draining", "slots", "running", "version", "last_seen_at", "labels", "reason")
 NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 
-workers = Group(
-    "workers", help="Machines that run work.", examples=("schedctl workers ls", "schedctl workers get host-a")
-)
+workers = Group("workers", help="Machines that run work.", examples=("ls", "get host-a"))
 
 
-@workers.add("ls", "schedctl workers ls", "schedctl workers ls -o wide")
+@workers.add("ls", "", "-o wide")
 @with_session
 def list_workers(session: Session) -> None:
     """List all workers, connected or not."""
     session.show_list(session.client.pages("hosts"), COLUMNS, WIDE)
 
 
-@workers.add("get", "schedctl workers get host-a", "schedctl workers get host-a -o yaml")
+@workers.add("get", "host-a", "host-a -o yaml")
 @click.argument("name")
 @with_session
 def get_worker(session: Session, name: str) -> None:
@@ -29,7 +27,7 @@ def get_worker(session: Session, name: str) -> None:
     session.show_object(session.client.get("hosts", name))
 
 
-@workers.add("drain", "schedctl workers drain host-a host-b")
+@workers.add("drain", "host-a host-b")
 @NAMES
 @with_session
 def drain(session: Session, names: tuple[str, ...]) -> None:
@@ -37,7 +35,7 @@ def drain(session: Session, names: tuple[str, ...]) -> None:
     each(names, lambda name: session.confirm(session.client.post("hosts", name, "drain"), f"{name} draining"))
 
 
-@workers.add("undrain", "schedctl workers undrain host-a")
+@workers.add("undrain", "host-a")
 @NAMES
 @with_session
 def undrain(session: Session, names: tuple[str, ...]) -> None:
@@ -45,7 +43,7 @@ def undrain(session: Session, names: tuple[str, ...]) -> None:
     each(names, lambda name: session.confirm(session.client.post("hosts", name, "undrain"), f"{name} takes work"))
 
 
-@workers.add("rm", "schedctl workers rm host-a")
+@workers.add("rm", "host-a")
 @NAMES
 @with_session
 def remove(session: Session, names: tuple[str, ...]) -> None:
@@ -57,5 +55,5 @@ hosts = Group(
     "hosts",
     commands=workers.commands,
     help="The same as workers.",
-    examples=("schedctl hosts ls", "schedctl hosts get host-a"),
+    examples=("ls", "get host-a"),
 )

@@ -1,0 +1,127 @@
+"""`schedctl graphs`: submitting builds and watching them."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from tests.support.scheduler_twin import Reply, Twin, answer, problem
+
+Run = Callable[..., Result]
+G1 = {"id": "g1", "name": "web", "action": "create", "state": "running", "reason": ""}
+CLOCK = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
+
+
+def component(name: str, state: str, reason: str = "") -> dict[str, Any]:
+    return {
+        "component_id": name,
+        "state": state,
+        "reason": reason,
+        "provider": "nats",
+        "action": "create",
+        "attempt": 1,
+    }
+
+
+def listed(*items: dict[str, Any]) -> Reply:
+    return answer({"items": list(items), "next": ""})
+
+
+def goes(twin: Twin, end: str, reason: str = "") -> None:
+    """Graph g1 runs one component after the other and ends so."""
+    twin.on("POST /graphs", answer(G1, 201))
+    twin.on("GET /graphs/g1", answer(G1), answer(G1), answer({**G1, "state": end, "reason": reason}))
+    twin.on(
+        "GET /graphs/g1/components",
+        listed(component("network::a", "running"), component("instance::b", "waiting")),
+        listed(component("network::a", "completed"), component("instance::b", end, reason)),
+    )
+
+
+def test_ls_lists_graphs(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /graphs", listed(G1))
+    assert schedctl("graphs", "ls").stdout == "id |name |action |state\ng1 |web  |create |running\n"
+
+
+def test_get_shows_the_graph_and_its_components(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /graphs/g1", answer(G1))
+    twin.on("GET /graphs/g1/components", listed(component("network::a", "running")))
+    shown = schedctl("graphs", "get", "g1").stdout
+    assert "state  |running\n" in shown
+    assert "network::a   |nats     |create |running |1\n" in shown
+
+
+def test_get_as_json_holds_the_components(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /graphs/g1", answer(G1))
+    twin.on("GET /graphs/g1/components", listed(component("network::a", "running")))
+    shown = json.loads(schedctl("graphs", "get", "g1", "-o", "json").stdout)
+    assert shown["components"] == [component("network::a", "running")]
+
+
+def test_get_mapping_prints_the_whole_document(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /graphs/g1/mapping", answer({"id": "g1", "components": []}))
+    assert json.loads(schedctl("graphs", "get", "--mapping", "g1").stdout) == {"id": "g1", "components": []}
+
+
+def test_submit_sends_the_mapping_as_it_is(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /graphs", answer(G1, 201))
+    document = {"id": "g1", "changes": [{"_component_id": "command::a", "on": "host-a", "n": 1.5}]}
+    result = schedctl("graphs", "submit", "-", stdin=json.dumps(document).encode())
+    assert twin.asked[0].document == document
+    assert "g1 |web  |create |running" in result.stdout
+
+
+def test_submit_reads_yaml_whose_keys_look_like_booleans(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /graphs", answer(G1, 201))
+    schedctl("graphs", "submit", "-", stdin=b"changes:\n- on: host-a")
+    assert twin.asked[0].document == {"changes": [{"on": "host-a"}]}
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", "n: .nan"])
+def test_what_is_no_mapping_is_not_sent(twin: Twin, schedctl: Run, content: str) -> None:
+    Path("g.yml").write_text(content)
+    result = schedctl("graphs", "submit", "g.yml")
+    assert (result.exit_code, twin.asked) == (1, [])
+
+
+def test_submit_wait_shows_states_as_they_change(twin: Twin, schedctl: Run) -> None:
+    goes(twin, "completed")
+    result = schedctl("graphs", "submit", "--wait", "-", stdin=b"{id: g1}")
+    assert result.exit_code == 0
+    assert CLOCK.sub("", result.stdout) == (
+        "network::a running\ninstance::b waiting\nnetwork::a completed\ninstance::b completed\ngraph g1 completed\n"
+    )
+
+
+@pytest.mark.parametrize("end", ["errored", "cancelled"])
+def test_watch_fails_with_the_reason_when_the_graph_does(twin: Twin, schedctl: Run, end: str) -> None:
+    goes(twin, end, "quota\nexceeded")
+    result = schedctl("graphs", "watch", "g1")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, f"graph g1 {end}: quota exceeded")
+
+
+def test_watch_gives_up_at_its_time_limit(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /graphs/g1", answer(G1))
+    twin.on("GET /graphs/g1/components", listed())
+    assert schedctl("graphs", "watch", "--timeout", "50ms", "g1").exit_code == 124
+
+
+def test_watch_of_an_unknown_graph_ends_at_once(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /graphs/g1", problem(404, "there is no graph g1"))
+    assert schedctl("graphs", "watch", "g1").exit_code == 3
+
+
+def test_plan_prints_what_would_happen(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /graphs/plan", answer({"levels": [["network::a"]]}))
+    assert json.loads(schedctl("graphs", "plan", "-", stdin=b"{id: g1}").stdout) == {"levels": [["network::a"]]}
+
+
+def test_cancel_and_dot(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /graphs/g1/cancel", answer(G1))
+    twin.on("GET /graphs/g1/dot", Reply(200, "digraph { ä }".encode(), {"Content-Type": "text/plain"}))
+    assert schedctl("graphs", "cancel", "g1").stdout == "g1 cancelling\n"
+    assert schedctl("graphs", "dot", "g1").stdout == "digraph { ä }\n"

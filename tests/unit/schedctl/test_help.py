@@ -1,0 +1,98 @@
+"""What schedctl tells about itself, and how fast."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from schedctl.main import COMMANDS, cli
+
+ROOT = Path(__file__).parents[3]
+HELP_LIMIT_S = 0.150
+LATE = {"django", "celery", "yaml", "http.client", "json", "ssl", "schedctl.client", "schedctl.commands.tasks"}
+
+
+def all_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, group
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from all_commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMAND_LINES = [path for path, _ in all_commands(cli)]
+
+
+@pytest.mark.parametrize("path", COMMAND_LINES, ids=" ".join)
+def test_every_help_has_a_sentence_and_an_example(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*path, "--help"], prog_name="schedctl")
+    sentence, _, examples = result.stdout.partition("Examples:\n")
+    assert result.exit_code == 0
+    assert examples.startswith("  " + " ".join(["schedctl", *path]))
+    assert sentence.split("\n\n")[1].strip()
+
+
+def test_every_listed_command_exists_and_is_described_as_it_describes_itself() -> None:
+    context = click.Context(cli)
+    told = {name: short for name, (_, short) in COMMANDS.items()}
+    commands = {name: cli.get_command(context, name) for name in told}
+    assert all(commands.values())
+    groups = {name: one.help for name, one in commands.items() if isinstance(one, click.Group)}
+    assert groups == {name: told[name] for name in groups}
+
+
+@pytest.mark.parametrize("words", [["workers", "help"], ["tasks", "?"], ["help"]])
+def test_go_schedules_words_for_help_work(words: list[str]) -> None:
+    result = CliRunner().invoke(cli, words)
+    assert (result.exit_code, result.stdout[:6]) == (0, "Usage:")
+
+
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(cli, ["--version"]).stdout == "schedctl, version 0.1.0\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(shell: str) -> None:
+    assert "_SCHEDCTL_COMPLETE" in CliRunner().invoke(cli, ["completion", shell]).stdout
+
+
+def test_completion_offers_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"_SCHEDCTL_COMPLETE": "bash_complete", "COMP_WORDS": "schedctl tasks ca", "COMP_CWORD": "2"}
+    result = CliRunner().invoke(cli, [], prog_name="schedctl", env=environ)
+    assert result.stdout.split() == ["plain,cancel"]
+
+
+def test_the_entry_point_imports_nothing_that_only_some_commands_need() -> None:
+    program = f"import sys, schedctl.main; print(sorted({LATE!r} & set(sys.modules)))"
+    assert python("-c", program).strip() == "[]"
+
+
+def test_no_command_imports_the_server() -> None:
+    modules = ", ".join(sorted({target.split(":")[0] for target, _ in COMMANDS.values()}))
+    server = "{'django', 'celery', 'scheduler_project', 'workers', 'graphs', 'clusters', 'topologies', 'yaml'}"
+    program = f"import sys, {modules}; print(sorted({server} & set(sys.modules)))"
+    assert python("-c", program).strip() == "[]"
+
+
+def test_help_comes_within_150_ms() -> None:
+    assert min(wall_time_s_of_help() for _ in range(5)) < HELP_LIMIT_S
+
+
+def wall_time_s_of_help() -> float:
+    started = time.perf_counter()
+    python("-m", "schedctl", "--help")
+    return time.perf_counter() - started
+
+
+def python(*words: str) -> str:
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout

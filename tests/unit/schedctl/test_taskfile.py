@@ -1,0 +1,100 @@
+"""go-schedule's tasks file, and YAML as schedctl reads it."""
+
+from pathlib import Path
+
+import pytest
+
+from schedctl.documents import load_document, load_mapping
+from schedctl.errors import BadFile
+from schedctl.taskfile import read_tasks
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "tasks.yml"
+
+
+def tasks_in(text: str) -> list[list[str]]:
+    Path("tasks.yml").write_text(text)
+    return read_tasks("tasks.yml")
+
+
+def faults_in(text: str) -> list[str]:
+    with pytest.raises(BadFile) as caught:
+        tasks_in(text)
+    return [line.strip() for line in str(caught.value).splitlines()]
+
+
+def test_scalars_stay_as_they_are_written() -> None:
+    text = "tasks: [{cmd: echo, params: [30, true, 1.50, 0x1F, yes, 2024-01-01, 1e3, 12:30, '=']}]"
+    assert tasks_in(text) == [["echo", "30", "true", "1.50", "0x1F", "yes", "2024-01-01", "1e3", "12:30", "="]]
+
+
+@pytest.mark.parametrize("null", ["null", "~", "", '""'])
+def test_null_is_the_empty_text(null: str) -> None:
+    assert tasks_in(f"tasks:\n- cmd: echo\n  params:\n  - {null}\n  - b") == [["echo", "", "b"]]
+
+
+def test_params_may_be_left_out_and_unknown_keys_are_ignored() -> None:
+    assert tasks_in("version: 1\ntasks:\n- {cmd: date, note: x}\n- {cmd: ls, params: }") == [["date"], ["ls"]]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "tasks:", "tasks: []"])
+def test_an_empty_file_has_no_tasks(text: str) -> None:
+    assert tasks_in(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("tasks: [{params: [a]}]", "tasks[0].cmd: is missing"),
+        ("tasks: [{cmd: a}, {cmd: }]", "tasks[1].cmd: is missing"),
+        ("tasks: [{cmd: [a]}]", "tasks[0].cmd: must be text, not a list"),
+        ("tasks: [{cmd: a, params: b}]", "tasks[0].params: must be a list"),
+        ("tasks: [{cmd: a, params: [{b: c}]}]", "tasks[0].params[0]: must be text, not a mapping"),
+        ("tasks: [echo]", "tasks[0]: must be a mapping with cmd and params, not a single value"),
+        ("tasks: {cmd: a}", "tasks: must be a list, not a mapping"),
+        ("task: []", "the key tasks is missing"),
+        ("[]", "the file must be a mapping"),
+    ],
+)
+def test_a_fault_names_the_item_and_the_key(text: str, fault: str) -> None:
+    assert faults_in(text)[1].startswith(fault)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    assert len(faults_in("tasks: [{params: a}, b]")) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "where"), [("tasks: [", "1:9"), ("tasks:\n- cmd: a\n  cmd: b", "3:3"), ("a\n--- b", "2:1")]
+)
+def test_a_malformed_file_is_named_with_its_line(text: str, where: str) -> None:
+    assert faults_in(text)[0].startswith(f"tasks.yml:{where}: ")
+
+
+def test_a_file_that_is_not_text_is_refused() -> None:
+    Path("tasks.yml").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadFile, match="is not UTF-8"):
+        read_tasks("tasks.yml")
+
+
+def test_the_example_is_a_tasks_file() -> None:
+    assert tasks_in(EXAMPLE.read_text())[0] == ["echo", "hello world", "30", "true", "1.50"]
+
+
+def test_documents_keep_words_that_only_old_yaml_interprets() -> None:
+    text = "{on: host-a, answer: yes, at: 12:30, day: 2024-01-01, n: 3, f: 1.5, b: true, none: null}"
+    assert load_document(text, "f") == {
+        "on": "host-a",
+        "answer": "yes",
+        "at": "12:30",
+        "day": "2024-01-01",
+        "n": 3,
+        "f": 1.5,
+        "b": True,
+        "none": None,
+    }
+
+
+def test_a_document_that_must_be_a_mapping_says_what_it_is() -> None:
+    Path("graph.yml").write_text("- a")
+    with pytest.raises(BadFile, match=r"graph\.yml: must hold a mapping \(key: value\), not a list"):
+        load_mapping("graph.yml")

@@ -1,0 +1,245 @@
+"""`schedctl tasks`: go-schedule's view, and running one command as if it were here."""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from schedctl.commands import tasks as tasks_module
+from schedctl.following import Follower
+from tests.support.scheduler_twin import Reply, Twin, answer, output, problem
+
+Run = Callable[..., Result]
+C1 = {"id": "c1", "state": "pending", "worker": None, "stdout": "", "stderr": ""}
+DONE: dict[str, Any] = {**C1, "state": "done", "worker": "host-a", "exit_code": 0, "stdout": "hi\n", "stdout_bytes": 3}
+
+
+def ends(twin: Twin, stdout: bytes = b"", stderr: bytes = b"", **command: Any) -> None:
+    """Command c1 has written this and then ended so."""
+    twin.on("POST /commands", answer({"items": [C1]}, 201))
+    twin.on("GET /commands/c1", answer({**DONE, **command}))
+    for stream, data in (("stdout", stdout), ("stderr", stderr)):
+        pieces = [output(data, len(data), "true")] if data else []
+        twin.on(f"GET /commands/c1/output {stream}", *pieces, output(b"", len(data), "true"))
+
+
+def test_ls_prints_go_schedules_columns(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /commands", answer({"items": [C1, DONE], "next": ""}))
+    assert schedctl("tasks", "ls").stdout == (
+        "id |state   |worker |stdout |stderr\nc1 |pending |       |       |\nc1 |done    |host-a |hi     |\n"
+    )
+
+
+def test_ls_passes_filters_on_and_stops_at_the_limit(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /commands", answer({"items": [C1, DONE], "next": "more"}))
+    result = schedctl("tasks", "ls", "--state", "done", "--worker", "host-a", "--limit", "1")
+    assert (twin.asked[0].query["state"], twin.asked[0].query["worker"]) == ("done", "host-a")
+    assert (len(result.stdout.splitlines()), len(twin.asked)) == (2, 1)
+
+
+def test_get_shows_one(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /commands/c1", answer(DONE))
+    assert json.loads(schedctl("tasks", "get", "c1", "-o", "json").stdout) == DONE
+
+
+def test_schedule_sends_the_files_tasks_and_prints_them(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /commands", answer({"items": [C1]}, 201))
+    result = schedctl("tasks", "schedule", "-f", "-", stdin=b"tasks: [{cmd: sleep, params: [1.50]}]")
+    assert twin.asked[0].document == {"commands": [{"argv": ["sleep", "1.50"]}]}
+    assert result.stdout == "id |state   |worker |stdout |stderr\nc1 |pending |       |       |\n"
+
+
+def test_a_faulty_file_is_refused_before_dialling(twin: Twin, schedctl: Run) -> None:
+    Path("t.yml").write_text("tasks: [{params: [a]}]")
+    result = schedctl("tasks", "schedule", "-f", "t.yml")
+    assert (result.exit_code, twin.asked) == (1, [])
+    assert "tasks[0].cmd: is missing" in result.stderr
+
+
+def test_an_empty_file_schedules_nothing(twin: Twin, schedctl: Run) -> None:
+    Path("t.yml").write_text("")
+    assert schedctl("tasks", "schedule", "-f", "t.yml").stdout == "id |state |worker |stdout |stderr\n"
+    assert twin.asked == []
+
+
+def test_a_lost_answer_is_asked_for_again_under_the_same_key(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /commands", Reply(hang_up=True), answer({"items": [C1]}, 201))
+    assert schedctl("tasks", "run", "date").stdout == "c1\n"
+    first, second = (asked.headers["Idempotency-Key"] for asked in twin.asked)
+    assert first == second
+
+
+def test_run_sends_what_was_asked_for(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /commands", answer({"items": [C1]}, 201))
+    words = ["--on", "host-a", "--timeout", "1m30s", "--env", "A=1=2", "--env", "B=", "--cwd", "/tmp", "--stdin", "-"]
+    result = schedctl("tasks", "run", *words, "--", "sh", "-c", "cat -o json", "--wait", stdin=b"\xff\n")
+    (command,) = twin.asked[0].document["commands"]
+    assert result.stdout == "c1\n"
+    assert command == {
+        "argv": ["sh", "-c", "cat -o json", "--wait"],
+        "env": {"A": "1=2", "B": ""},
+        "on": "host-a",
+        "cwd": "/tmp",
+        "timeout_s": 90,
+        "stdin": base64.b64encode(b"\xff\n").decode(),
+    }
+
+
+@pytest.mark.parametrize("words", [["--env", "A", "date"], ["--env", "=1", "date"], ["--timeout", "soon", "date"], []])
+def test_run_refuses_what_it_cannot_mean(twin: Twin, schedctl: Run, words: list[str]) -> None:
+    assert (schedctl("tasks", "run", *words).exit_code, twin.asked) == (2, [])
+
+
+def test_run_wait_gives_both_streams_and_the_exit_code(twin: Twin, schedctl: Run) -> None:
+    ends(twin, stdout=b"hi\n\xff\x00", stderr=b"oh\n", exit_code=3)
+    result = schedctl("tasks", "run", "--wait", "--", "sh", "-c", "echo hi; exit 3")
+    assert (result.stdout_bytes, result.stderr_bytes, result.exit_code) == (b"hi\n\xff\x00", b"oh\n", 3)
+
+
+def test_run_wait_shows_output_as_it_comes(twin: Twin, schedctl: Run) -> None:
+    ends(twin)
+    twin.on(
+        "GET /commands/c1/output stdout",
+        output(b"a", 1),
+        output(b"", 1),
+        output(b"b", 2, "true"),
+        output(b"", 2, "true"),
+    )
+    assert schedctl("tasks", "run", "--wait", "x").stdout == "ab"
+    assert [
+        one.query["offset"] for one in twin.calls("GET /commands/c1/output") if one.query["stream"] == "stdout"
+    ] == [
+        "0",
+        "1",
+        "1",
+        "2",
+    ]
+
+
+def test_a_server_that_is_away_for_a_while_does_not_end_the_wait(twin: Twin, schedctl: Run) -> None:
+    ends(twin)
+    twin.on("GET /commands/c1", Reply(hang_up=True), Reply(503), answer(DONE))
+    result = schedctl("tasks", "run", "--wait", "x")
+    assert (result.exit_code, result.stderr.count("still waiting")) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("end", "exit_code", "said"),
+    [
+        ({"exit_code": None, "signal": 9}, 137, ""),
+        (
+            {"exit_code": None, "start_error": "[Errno 2] No such file or directory: 'x'"},
+            127,
+            "c1 did not start: [Errno 2]",
+        ),
+        ({"exit_code": None, "start_error": "permission denied"}, 126, "c1 did not start: permission denied"),
+        ({"state": "dead", "exit_code": None, "reason": "no worker"}, 1, "c1 is dead: no worker"),
+        ({"state": "cancelled", "exit_code": None, "reason": "by ann"}, 130, "c1 is cancelled: by ann"),
+        ({"signal": 15, "timed_out": True}, 124, "c1 was stopped at its time limit"),
+    ],
+)
+def test_an_end_without_exit_code_is_told_as_a_shell_would(
+    twin: Twin, schedctl: Run, end: dict[str, Any], exit_code: int, said: str
+) -> None:
+    ends(twin, **end)
+    result = schedctl("tasks", "run", "--wait", "x")
+    assert (result.exit_code, said in result.stderr) == (exit_code, True)
+
+
+def interrupt_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = Follower.copy
+    calls: list[int] = []
+
+    def interrupted(self: Follower) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        copy(self)
+
+    monkeypatch.setattr(Follower, "copy", interrupted)
+
+
+def test_ctrl_c_without_a_terminal_detaches_and_says_how_to_go_on(
+    twin: Twin, schedctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends(twin)
+    interrupt_once(monkeypatch)
+    result = schedctl("tasks", "run", "--wait", "x")
+    assert (result.exit_code, result.stderr) == (
+        130,
+        "schedctl: detached; it goes on. See it with: schedctl tasks logs -f c1\n",
+    )
+    assert twin.calls("POST /commands/c1/cancel") == []
+
+
+@pytest.mark.parametrize("reply", [answer({}), problem(409, "it has ended")])
+def test_ctrl_c_at_a_terminal_can_cancel(
+    twin: Twin, schedctl: Run, monkeypatch: pytest.MonkeyPatch, reply: Reply
+) -> None:
+    ends(twin, state="cancelled", reason="by ann")
+    twin.on("POST /commands/c1/cancel", reply)
+    interrupt_once(monkeypatch)
+    monkeypatch.setattr(tasks_module, "at_terminal", lambda: True)
+    result = schedctl("tasks", "run", "--wait", "x", stdin=b"cancel\n")
+    assert (result.exit_code, len(twin.calls("POST /commands/c1/cancel"))) == (130, 1)
+
+
+@pytest.mark.parametrize("typed", [b"detach\n", b""])
+def test_ctrl_c_at_a_terminal_can_detach(
+    twin: Twin, schedctl: Run, monkeypatch: pytest.MonkeyPatch, typed: bytes
+) -> None:
+    ends(twin)
+    interrupt_once(monkeypatch)
+    monkeypatch.setattr(tasks_module, "at_terminal", lambda: True)
+    result = schedctl("tasks", "run", "--wait", "x", stdin=typed)
+    assert (result.exit_code, "detached" in result.stderr) == (130, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "stdout", "stderr"), [([], "out", ""), (["--stderr"], "", "err"), (["--both", "-f"], "out", "err")]
+)
+def test_logs_prints_the_streams_asked_for(
+    twin: Twin, schedctl: Run, words: list[str], stdout: str, stderr: str
+) -> None:
+    ends(twin, stdout=b"out", stderr=b"err", exit_code=7)
+    result = schedctl("tasks", "logs", *words, "c1")
+    assert (result.stdout, result.stderr, result.exit_code) == (stdout, stderr, 0)
+
+
+def test_logs_of_a_running_task_ends_without_follow(twin: Twin, schedctl: Run) -> None:
+    ends(twin, state="running")
+    twin.on("GET /commands/c1/output stdout", output(b"so far", 6), output(b"", 6))
+    assert schedctl("tasks", "logs", "c1").stdout == "so far"
+
+
+def test_wait_ends_with_the_tasks_own_exit_code(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /commands/c1", answer(C1), answer(C1), answer({**DONE, "exit_code": 5}))
+    assert schedctl("tasks", "wait", "c1").exit_code == 5
+
+
+@pytest.mark.parametrize(("other", "exit_code"), [(0, 0), (5, 1)])
+def test_wait_for_several_tells_whether_all_went_well(twin: Twin, schedctl: Run, other: int, exit_code: int) -> None:
+    twin.on("GET /commands/c1", answer(DONE))
+    twin.on("GET /commands/c2", answer({**DONE, "exit_code": other}))
+    assert schedctl("tasks", "wait", "c1", "c2").exit_code == exit_code
+
+
+def test_wait_gives_up_at_its_time_limit(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /commands/c1", answer(C1))
+    result = schedctl("tasks", "wait", "--timeout", "50ms", "c1")
+    assert (result.exit_code, "within 0.05 s" in result.stderr) == (124, True)
+
+
+def test_wait_for_an_unknown_task_ends_at_once(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /commands/c1", problem(404, "there is no command c1"))
+    assert schedctl("tasks", "wait", "c1").exit_code == 3
+
+
+def test_cancel_cancels_each(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /commands/c1/cancel", answer(C1))
+    twin.on("POST /commands/c2/cancel", answer(C1))
+    assert schedctl("tasks", "cancel", "c1", "c2").stdout == "c1 cancelling\nc2 cancelling\n"

@@ -1,0 +1,90 @@
+"""`schedctl workers` and `hosts`."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import yaml
+from click.testing import Result
+
+from tests.support.scheduler_twin import Reply, Twin, answer
+
+Run = Callable[..., Result]
+HOST = {
+    "id": "27ce7536-53ba-41eb-9f89-c435b13d7ecc",
+    "name": "host-a",
+    "address": "10.0.0.7",
+    "state": "connected",
+    "draining": False,
+    "slots": 4,
+    "running": 1,
+    "version": "0.1.0",
+    "last_seen_at": "2026-01-01T00:00:00Z",
+    "labels": {"zone": "a"},
+    "reason": "",
+}
+
+
+@pytest.mark.parametrize("word", ["workers", "hosts"])
+def test_ls_prints_go_schedules_columns(twin: Twin, schedctl: Run, word: str) -> None:
+    twin.on("GET /hosts", answer({"items": [HOST, {**HOST, "id": "b", "state": "disconnected"}], "next": ""}))
+    assert schedctl(word, "ls").stdout == (
+        "id                                   |address  |state\n"
+        "27ce7536-53ba-41eb-9f89-c435b13d7ecc |10.0.0.7 |connected\n"
+        "b                                    |10.0.0.7 |disconnected\n"
+    )
+
+
+def test_ls_without_workers_prints_the_header(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /hosts", answer({"items": [], "next": ""}))
+    assert schedctl("workers", "ls").stdout == "id |address |state\n"
+
+
+def test_ls_fetches_every_page(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /hosts", answer({"items": [HOST], "next": "c2"}), answer({"items": [HOST], "next": ""}))
+    assert len(schedctl("workers", "ls").stdout.splitlines()) == 3
+    assert [asked.query.get("cursor") for asked in twin.asked] == [None, "c2"]
+
+
+@pytest.mark.parametrize(
+    "words", [["-o", "wide", "workers", "ls"], ["workers", "-o", "wide", "ls"], ["workers", "ls", "-owide"]]
+)
+def test_wide_has_more_columns_wherever_the_option_stands(twin: Twin, schedctl: Run, words: list[str]) -> None:
+    twin.on("GET /hosts", answer({"items": [HOST], "next": ""}))
+    header, row = schedctl(*words).stdout.splitlines()
+    assert header.replace(" ", "") == "id|address|state|name|draining|slots|running|version|last_seen_at|labels|reason"
+    assert "|zone=a |" in row
+
+
+def test_json_and_yaml_give_the_items_whole(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /hosts", answer({"items": [HOST], "next": ""}))
+    assert json.loads(schedctl("workers", "ls", "-o", "json").stdout) == [HOST]
+    assert yaml.safe_load(schedctl("workers", "ls", "-o", "yaml").stdout) == [HOST]
+
+
+def test_get_prints_a_line_per_field(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /hosts/host-a", answer(HOST))
+    assert "labels       |zone=a\n" in schedctl("workers", "get", "host-a").stdout
+
+
+def test_names_are_quoted_in_the_address(twin: Twin, schedctl: Run) -> None:
+    schedctl("workers", "get", "a/b?c")
+    assert twin.asked[0].path == "/hosts/a%2Fb%3Fc"
+
+
+def test_drain_and_undrain_act_on_every_name(twin: Twin, schedctl: Run) -> None:
+    for name in ("a", "b"):
+        for verb in ("drain", "undrain"):
+            twin.on(f"POST /hosts/{name}/{verb}", answer(HOST))
+    assert schedctl("workers", "drain", "a", "b").stdout == "a draining\nb draining\n"
+    assert schedctl("workers", "undrain", "a", "b").stdout == "a takes work\nb takes work\n"
+
+
+def test_rm_forgets_a_worker(twin: Twin, schedctl: Run) -> None:
+    twin.on("DELETE /hosts/a", Reply(204))
+    assert schedctl("workers", "rm", "a").stdout == "a removed\n"
+
+
+def test_whoami_shows_the_user(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /whoami", answer({"user": "ann", "role": "operator"}))
+    assert schedctl("whoami").stdout == "user |ann\nrole |operator\n"
