@@ -95,7 +95,8 @@ class TaskQuerySet(models.QuerySet["Task"]):
 
     def occupying(self) -> "TaskQuerySet":
         """Tasks whose processes may be on a host, also lost ones that were not yet told to stop."""
-        return self.filter(Q(state__in=UNFINISHED) | Q(state="lost", resend_at__isnull=False))
+        owed = Q(state="lost", resend_at__isnull=False, host__isnull=False)
+        return self.filter(Q(state__in=UNFINISHED) | owed)
 
     def relevant(self) -> "TaskQuerySet":
         """What a decision about a service needs: unfinished tasks, and ended ones that wait to be replaced."""
@@ -106,6 +107,15 @@ class TaskQuerySet(models.QuerySet["Task"]):
         return self.unfinished().filter(
             Q(host=None) | Q(host__state="disconnected") | Q(host__draining=True, leaving="", state__in=LIVE)
         )
+
+    def to_send(self, now: datetime) -> "TaskQuerySet":
+        """Tasks about which something is to be sent again, to hosts that can be spoken to."""
+        return self.filter(resend_at__lte=now, host__state="connected")
+
+    def outdated(self, before: datetime) -> "TaskQuerySet":
+        """Tasks that ended before that time and that nothing waits for."""
+        finished = self.filter(state__in=TASK.final, ended_at__lt=before, next_issue_at=None)
+        return finished.filter(Q(resend_at=None) | Q(host=None))
 
     def unheard(self) -> "TaskQuerySet":
         """Live tasks of which their host's present session has said nothing."""
