@@ -1,6 +1,7 @@
 """`schedctl clusters`: services as they should be and as they are."""
 
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -29,7 +30,7 @@ FILE = click.argument("file", metavar="FILE")
 @with_session
 def list_clusters(session: Session) -> None:
     """List clusters."""
-    session.show_list(session.client.pages("clusters"), COLUMNS, WIDE)
+    session.show_list(sorted(session.client.pages("clusters"), key=itemgetter("name")), COLUMNS, WIDE)
 
 
 @clusters.add("get", "demo -o yaml")
@@ -47,8 +48,8 @@ def status(session: Session, name: str | None) -> None:
     """Show each service: instances desired, issued to hosts, and healthy."""
     if name:
         session.client.get("clusters", name)
-    services = (one for one in session.client.pages("services") if name in (None, one["cluster"]))
-    session.show_list(services, SERVICES, SERVICES_WIDE)
+    services = [one for one in session.client.pages("services") if name in (None, one["cluster"])]
+    session.show_list(sorted(services, key=itemgetter("cluster", "name")), SERVICES, SERVICES_WIDE)
 
 
 @clusters.add("plan", "examples/cluster.yml")

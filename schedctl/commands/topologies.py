@@ -1,5 +1,6 @@
 """`schedctl topologies` and `schedctl runs`: graphs that run by the clock, and their runs."""
 
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -34,7 +35,7 @@ FILE = click.argument("file", metavar="FILE")
 @with_session
 def list_topologies(session: Session) -> None:
     """List topologies and when each runs next."""
-    session.show_list(session.client.pages("topologies"), COLUMNS, WIDE)
+    session.show_list(sorted(session.client.pages("topologies"), key=itemgetter("name")), COLUMNS, WIDE)
 
 
 @topologies.add("get", "nightly -o yaml")

@@ -1,5 +1,7 @@
 """`schedctl workers` and its other name `schedctl hosts`."""
 
+from operator import itemgetter
+
 import click
 
 from schedctl.cli import Group
@@ -16,7 +18,7 @@ workers = Group("workers", help="Machines that run work.", examples=("ls", "get 
 @with_session
 def list_workers(session: Session) -> None:
     """List all workers, connected or not."""
-    session.show_list(session.client.pages("hosts"), COLUMNS, WIDE)
+    session.show_list(sorted(session.client.pages("hosts"), key=itemgetter("name")), COLUMNS, WIDE)
 
 
 @workers.add("get", "host-a", "host-a -o yaml")

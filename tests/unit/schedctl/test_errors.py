@@ -126,7 +126,7 @@ def test_ctrl_c_ends_with_130_and_no_traceback(schedctl: Run, monkeypatch: pytes
 
 
 def test_a_closed_pipe_is_no_traceback(twin: Twin) -> None:
-    twin.on("GET /hosts", answer({"items": [{"id": "x" * 100}] * 10_000}))
+    twin.on("GET /hosts", answer({"items": [{"id": "x" * 100, "name": "x"}] * 10_000}))
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "schedctl", "--server", twin.url, "workers", "ls"]

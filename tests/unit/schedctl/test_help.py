@@ -1,5 +1,6 @@
 """What schedctl tells about itself, and how fast."""
 
+import re
 import subprocess
 import sys
 import time
@@ -96,3 +97,17 @@ def wall_time_s_of_help() -> float:
 def python(*words: str) -> str:
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, cwd=ROOT)
     return done.stdout
+
+
+def test_the_reference_names_every_command_and_no_other() -> None:
+    told = {
+        (group, verb)
+        for row in (ROOT / "docs/reference/schedctl.md").read_text().split("## Settings")[0].splitlines()
+        if row.startswith("| `")
+        for words in [re.findall(r"`([^`]+)`", row.split("|")[1])]
+        for group in [words[0].split()[0]]
+        for verb in [" ".join(words[0].split()[1:]), *words[1:]]
+    }
+    verbs = {path[:2] for path in COMMAND_LINES if len(path) == 2 and path[0] != "hosts"}
+    shells = {("completion", shell) for shell in ("bash", "zsh", "fish")}
+    assert told == verbs | shells | {("whoami", "")}

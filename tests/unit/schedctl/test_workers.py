@@ -35,6 +35,12 @@ def test_ls_prints_go_schedules_columns(twin: Twin, schedctl: Run, word: str) ->
     )
 
 
+def test_ls_sorts_workers_by_name(twin: Twin, schedctl: Run) -> None:
+    items = [{**HOST, "id": name, "name": name} for name in ("host-b", "host-a")]
+    twin.on("GET /hosts", answer({"items": items, "next": ""}))
+    assert [row.split()[0] for row in schedctl("workers", "ls").stdout.splitlines()] == ["id", "host-a", "host-b"]
+
+
 def test_ls_without_workers_prints_the_header(twin: Twin, schedctl: Run) -> None:
     twin.on("GET /hosts", answer({"items": [], "next": ""}))
     assert schedctl("workers", "ls").stdout == "id |address |state\n"
