@@ -1,5 +1,6 @@
 """The root of the HTTP API, `/api/v1/`: the apps' routers under one authentication and one shape of errors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -65,8 +66,14 @@ def on_unauthenticated(request: HttpRequest, error: AuthenticationError) -> Http
 
 @api.exception_handler(ValidationError)
 def on_invalid_request(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    faults = [Fault(".".join(str(part) for part in one["loc"]), one["msg"]) for one in error.errors]
+    faults = [Fault(path_of(one["loc"]), one["msg"]) for one in error.errors]
     return problem_of(InvalidDocument(faults))
+
+
+def path_of(location: Sequence[str | int]) -> str:
+    """`commands[0].argv` for a place in the body; `query.limit` for one elsewhere."""
+    parts = location[2:] if location[0] == "body" and len(location) > 2 else location
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
 
 
 @api.exception_handler(HttpError)

@@ -14,6 +14,7 @@ atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
 for _name in [name for name in os.environ if name.startswith("SCHEDULER_")]:
     del os.environ[_name]
+(Path(_folder) / "static").mkdir()  # WhiteNoise warns where it is missing
 os.environ |= {
     "SCHEDULER_DATA_DIR": _folder,
     "SECRET_KEY": "a key for tests only, which is long enough to be quiet",

@@ -4,14 +4,17 @@ Invariant: bytes come in the order of their offsets, each once, and never beyond
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db.models import BinaryField, QuerySet
 from django.db.models.functions import Substr
 
-from workers.models import CommandOutput
+from workers.models import Command, CommandOutput
 
 HEAD_BYTES = 20
 PIECES_PER_READ = 64
+MISSING_PIECES_WAIT_S = 30
 END_BYTES = 65_536
 
 
@@ -21,11 +24,30 @@ def output_of(command_id: str, stream: str) -> bytes:
     return joined(pieces.values_list("offset", "data").iterator(), 0)
 
 
-def output_from(command_id: str, stream: str, offset: int) -> bytes:
-    """What follows the first `offset` bytes, a bounded part of it; empty where nothing more has arrived."""
-    start = _pieces(command_id, stream, 0).filter(offset__lte=offset).order_by("-offset").values_list("offset").first()
-    pieces = _pieces(command_id, stream, start[0] if start else offset)
-    return joined(pieces.values_list("offset", "data")[:PIECES_PER_READ], offset)
+@dataclass(frozen=True)
+class Part:
+    """A part of a stream. `ended`: nothing will follow `next_offset`."""
+
+    data: bytes
+    next_offset: int
+    ended: bool
+
+
+def part_of(command: Command, stream: str, offset: int, now: datetime) -> Part:
+    """What has arrived after the first `offset` bytes, a bounded part of it."""
+    start = _pieces(command.id, stream, 0).filter(offset__lte=offset).order_by("-offset").values_list("offset").first()
+    pieces = _pieces(command.id, stream, start[0] if start else offset)
+    data = joined(pieces.values_list("offset", "data")[:PIECES_PER_READ], offset)
+    return Part(data, offset + len(data), not data and _is_over(command, stream, offset, now))
+
+
+def _is_over(command: Command, stream: str, offset: int, now: datetime) -> bool:
+    """An end may be reported before the last pieces; those that are missing are waited for, though not for ever."""
+    if command.ended_at is None:
+        return False
+    size = command.stdout_bytes if stream == "stdout" else command.stderr_bytes
+    complete = offset >= min(size, command.output_limit_bytes)
+    return complete or now - command.ended_at > timedelta(seconds=MISSING_PIECES_WAIT_S)
 
 
 def end_of_output(command_id: str, stream: str) -> str:
@@ -50,7 +72,7 @@ def heads_of(command_ids: Sequence[str]) -> dict[tuple[str, str], bytes]:
     )
     pieces: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
     for command_id, stream, offset, head in rows:
-        pieces.setdefault((command_id, stream), []).append((offset, head))
+        pieces.setdefault((command_id, stream), []).append((offset, bytes(head)))
     return {key: joined(found, 0)[:HEAD_BYTES] for key, found in pieces.items()}
 
 

@@ -76,6 +76,7 @@ class FakeAgent:
     worker_id: str
     started_at: float
     session: str = field(default_factory=lambda: uuid4().hex)
+    stated: dict[str, Any] = field(default_factory=dict)
     alive: bool = True
     draining: bool = False
     orders: list[Order] = field(default_factory=list)
@@ -148,17 +149,18 @@ class FakeAgents:
                     known.spool,
                     known.next_seq,
                 )
+            agent.stated = {"facts": {"executors": ["bash"]}, "slots": 10, **fields}
             self.agents[host] = agent
-            self._beat(agent, now, fields)
+            self._beat(agent, now)
 
     def beat(self, now: datetime) -> None:
         """A heartbeat of every living agent."""
         for agent in self._living():
-            self._beat(agent, now, {})
+            self._beat(agent, now)
 
     def stop(self, host: str, now: datetime) -> None:
         """The agent says goodbye and is gone."""
-        self._beat(self.agents[host], now, {"stopping": True})
+        self._beat(self.agents[host], now, stopping=True)
         self.agents[host].alive = False
 
     def lose(self, host: str) -> None:
@@ -206,7 +208,7 @@ class FakeAgents:
                 self._stop(agent, order, now)
             case QueryUnits():
                 for unit in order.units:
-                    agent.repeat(tuple(unit), now.timestamp())
+                    agent.repeat((unit[0], unit[1]), now.timestamp())
             case Applied():
                 agent.applied(order)
             case SetDraining():
@@ -266,7 +268,7 @@ class FakeAgents:
         with _committing():
             store.apply_reports(decode_reports(encode(reports)), now)
 
-    def _beat(self, agent: FakeAgent, now: datetime, fields: Mapping[str, Any]) -> None:
+    def _beat(self, agent: FakeAgent, now: datetime, **fields: Any) -> None:
         heartbeat = Heartbeat(
             host=agent.host,
             worker_id=agent.worker_id,
@@ -275,7 +277,7 @@ class FakeAgents:
             sent_at=now.timestamp(),
             version="test",
             address="127.0.0.1",
-            **({"facts": {"executors": ["bash"]}, "slots": 10} | dict(fields)),
+            **{**agent.stated, **fields},
         )
         with _committing():
             store.apply_heartbeat(decode_heartbeat(encode(heartbeat)), now)

@@ -6,6 +6,7 @@ Invariant: a request without faults can be sent to any agent as it stands.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from scheduler_project.toolkit.errors import Fault
 from workers.core.expressions import ExpressionError, parse
@@ -97,3 +98,16 @@ def _length_faults(command: NewCommand) -> Iterator[tuple[str, str]]:
     for name, limit in limits.items():
         if len(getattr(command, name) or "") > limit:
             yield name, f"is longer than {limit} characters"
+
+
+def argv_of(program: str, parameters: Sequence[Any]) -> list[str]:
+    """One argv from a program and its parameters: scalars are taken as text, null as an empty word."""
+    return [program, *(_word(parameter) for parameter in parameters)]
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,80 @@
+"""The admin of workers and commands: to look, and to drain or cancel through the store.
+
+Invariant: no row is added, edited or deleted here, because that would go around the one writer.
+"""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+
+from scheduler_project.toolkit.access import Role, role_of
+from workers import store
+from workers.models import Command, Worker
+
+
+class LookOnlyAdmin(ModelAdmin):
+    """Viewers look; operators also run the actions."""
+
+    show_full_result_count = False
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return role_of(request.user) >= Role.VIEWER
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return role_of(request.user) >= Role.VIEWER
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Asked by Django for actions with the permission `operate`."""
+        return role_of(request.user) >= Role.OPERATOR
+
+
+@admin.register(Worker)
+class WorkerAdmin(LookOnlyAdmin):
+    list_display = ("name", "state", "draining", "running", "slots", "address", "version", "last_seen_at", "reason")
+    list_filter = ("state", "draining", "version")
+    search_fields = ("name", "id", "address", "reason")
+    actions = ("drain", "undrain")
+
+    @admin.action(description="Drain: take nothing new", permissions=["operate"])
+    def drain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
+        self._set_draining(request, queryset, True, "draining")
+
+    @admin.action(description="Undrain: take work again", permissions=["operate"])
+    def undrain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
+        self._set_draining(request, queryset, False, "taking work")
+
+    def _set_draining(self, request: HttpRequest, queryset: QuerySet[Worker], draining: bool, word: str) -> None:
+        names = list(queryset.values_list("name", flat=True))
+        for name in names:
+            store.set_draining(name, draining, timezone.now(), request.user.get_username())
+        self.message_user(request, f"{word}: {', '.join(names)}", messages.SUCCESS)
+
+
+@admin.register(Command)
+class CommandAdmin(LookOnlyAdmin):
+    list_display = ("id", "state", "argv", "worker", "exit_code", "created_at", "ended_at", "reason")
+    list_filter = ("state", "worker", "timed_out")
+    list_select_related = ("worker",)
+    search_fields = ("id", "owner", "on", "reason")
+    exclude = ("stdin",)
+    actions = ("cancel",)
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Command]) -> None:
+        actor = request.user.get_username()
+        ids = list(queryset.values_list("id", flat=True))
+        store.cancel(ids, timezone.now(), actor, f"cancelled by {actor}")
+        self.message_user(request, f"asked to be cancelled: {len(ids)} commands", messages.SUCCESS)
