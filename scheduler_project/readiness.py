@@ -4,9 +4,11 @@ Invariant: a check never raises and never blocks for longer than a few seconds; 
 tells every part that is missing.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +22,7 @@ from scheduler_project.tasks import PULSE
 from workers.models import Worker
 
 BROKER_TIMEOUT_S = 2
+UP_STATUS_OLD_AFTER_S = 15
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,29 @@ def check_hosts(now: datetime) -> Check:
     return Check("hosts", True, f"{len(connected)} connected")
 
 
-CHECKS: tuple[Callable[[datetime], Check], ...] = (check_database, check_broker, check_control, check_hosts)
+def check_up(now: datetime) -> Check:
+    """Where `manage.py up` runs the system: all its processes are up and it has said ready."""
+    if not settings.UP_STATUS_FILE:
+        return Check("up", True, "not run by `manage.py up`")
+    try:
+        status = json.loads(Path(settings.UP_STATUS_FILE).read_text())
+    except (OSError, ValueError) as error:
+        return Check("up", False, f"its status cannot be read: {error}")
+    if now.timestamp() - status["at"] > UP_STATUS_OLD_AFTER_S:
+        return Check("up", False, "it does not watch its processes any more")
+    down = [name for name, process in status["processes"].items() if not process["up"]]
+    if down:
+        return Check("up", False, f"down: {', '.join(down)}")
+    return Check("up", status["ready"], "" if status["ready"] else f"at: {status['stage']}")
+
+
+CHECKS: tuple[Callable[[datetime], Check], ...] = (
+    check_database,
+    check_broker,
+    check_control,
+    check_hosts,
+    check_up,
+)
 
 
 def readiness(now: datetime) -> dict[str, Any]:
