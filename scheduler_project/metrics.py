@@ -11,12 +11,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from clusters.models import Task
+from graphs.models import Graph
 from scheduler_project.models import Event
 from workers.models import Command, Worker
 
 COUNTED_BY_STATE: tuple[tuple[str, str, type[Model]], ...] = (
     ("scheduler_workers", "Hosts by state.", Worker),
     ("scheduler_commands", "Commands by state.", Command),
+    ("scheduler_tasks", "Tasks of services by state.", Task),
+    ("scheduler_graphs", "Graphs by state.", Graph),
 )
 
 

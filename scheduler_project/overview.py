@@ -3,20 +3,39 @@
 Invariant: the number of queries is constant, and each list is bounded.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from scheduler_project.models import Event, Level
-from workers.models import Worker
+from django.db.models import Count, Q
 
-HOSTS_SHOWN = 50
-FAILURES_SHOWN = 12
+from clusters.models import Service
+from graphs.models import Graph
+from scheduler_project.models import Event, Level
+from workers.models import Command, Worker
+
+SHOWN = 50
+FAILURES_SHOWN = 10
+GRAPHS_SHOWN = 8
+RECENT = timedelta(hours=24)
 
 
 def overview(now: datetime) -> dict[str, Any]:
     """The template's context."""
+    hosts = list(Worker.objects.all()[:SHOWN])
+    services = list(Service.objects.present().counted().select_related("cluster", "definition")[:SHOWN])
+    failures = Event.objects.filter(level=Level.ERROR)
     return {
         "now": now,
-        "hosts": list(Worker.objects.order_by("name")[:HOSTS_SHOWN]),
-        "failures": list(Event.objects.filter(level=Level.ERROR).order_by("-id")[:FAILURES_SHOWN]),
+        "hosts": hosts,
+        "services": services,
+        "graphs": list(Graph.objects.unfinished().order_by("-created_at")[:GRAPHS_SHOWN]),
+        "last_graphs": list(Graph.objects.exclude(ended_at=None).order_by("-ended_at")[:GRAPHS_SHOWN]),
+        "failures": list(failures.order_by("-id")[:FAILURES_SHOWN]),
+        "counts": {
+            "hosts": Worker.objects.aggregate(all=Count("id"), connected=Count("id", filter=Q(state="connected"))),
+            "tasks": {one: sum(getattr(service, one) for service in services) for one in ("desired", "actual")},
+            "graphs": Graph.objects.unfinished().count(),
+            "commands": Command.objects.unfinished().count(),
+            "failures": failures.filter(at__gte=now - RECENT).count(),
+        },
     }

@@ -14,6 +14,7 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),
+    path("", include("graphs.urls")),
     path("", include("workers.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),

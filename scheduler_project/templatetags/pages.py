@@ -3,18 +3,20 @@
 Invariant: a state is told by its word and a sign, never by colour alone; a moment carries its exact time.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django import template
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 register = template.Library()
 
 NOTHING = "\N{EN DASH}"
-PAGES_OF = {"worker": "workers:host", "command": "workers:command"}
+PAGES_OF = {"worker": "workers:host", "command": "workers:command", "graph": "graphs:graph"}
+BAR_ORDER = ("completed", "errored", "cancelled", "skipped", "running", "waiting")
 WORDS_OF = {"worker": "host"}
 
 
@@ -72,3 +74,29 @@ def subject(name: str) -> SafeString:
         return format_html("<code>{}</code>", name)
     word = WORDS_OF.get(kind, kind)
     return format_html('<a href="{}">{} <code>{}</code></a>', reverse(address, args=[key]), word, key)
+
+
+@register.simple_tag
+def total(counts: Mapping[str, int]) -> int:
+    """How many there are in all states together."""
+    return sum(counts.values())
+
+
+@register.simple_tag
+def progress(counts: Mapping[str, int]) -> SafeString:
+    """How many of a graph's components are in which state, as a bar with the same in words."""
+    words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
+    ordered = sorted(counts.items(), key=lambda item: BAR_ORDER.index(item[0]))
+    bar = [(name, count) for name, count in ordered if count]
+    parts = format_html_join("", '<rect data-state="{}" x="{}%" width="{}%" height="100%"/>', shares(bar))
+    svg = '<svg class="progress" role="img" aria-label="{}"><title>{}</title>{}</svg>'
+    return format_html(svg, words, words, parts)
+
+
+def shares(counts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, str, str]]:
+    """Each state with where its part of the bar starts and how wide it is, in percent."""
+    whole = sum(count for _, count in counts)
+    before = 0
+    for name, count in counts:
+        yield name, f"{100 * before / whole:.2f}", f"{100 * count / whole:.2f}"
+        before += count

@@ -20,7 +20,12 @@ export function inWords(seconds) {
 
 function relative(seconds) {
   if (Math.abs(seconds) < 1.5) return "now";
-  return seconds > 0 ? `in ${inWords(seconds)}` : `${inWords(-seconds)} ago`;
+  return seconds > 0 ? `in ${roughly(seconds)}` : `${roughly(-seconds)} ago`;
+}
+
+// Of two units the first: a moment some hours ago needs no minutes.
+function roughly(seconds) {
+  return inWords(seconds).split(" ").slice(0, 2).join(" ");
 }
 
 function set(element, text) {
