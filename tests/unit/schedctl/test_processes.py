@@ -5,7 +5,6 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ RUNNING = {"id": "c1", "state": "running"}
 
 
 @pytest.fixture
-def endless(twin: Twin) -> Iterator[Twin]:
+def endless(twin: Twin) -> Twin:
     """Command c1 says hello and goes on until it is cancelled."""
     twin.on("POST /commands", answer({"items": [RUNNING]}, 201))
     twin.on("GET /commands/c1", answer(RUNNING))
