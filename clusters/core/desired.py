@@ -74,7 +74,7 @@ def read(document: Mapping[str, Any]) -> Document:
     for key in ("tasks", "task_definitions"):
         for path, value in elements(document, key):
             faults: list[Fault] = []
-            found.definitions.append(Read("task", path, read_task_definition(value, path, faults), faults))
+            found.definitions.append(Read("task_definition", path, read_task_definition(value, path, faults), faults))
     for key in ("services", "deployments"):
         for path, value in elements(document, key):
             if is_discovery(value):

@@ -5,7 +5,7 @@ Invariant: at any time at most one holder's token equals the stored one, and a t
 
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 
 
@@ -31,3 +31,15 @@ def release(name: str, holder: str, now: datetime) -> None:
     from scheduler_project.models import Lease
 
     Lease.objects.filter(name=name, holder=holder).update(expires_at=now)
+
+
+def claim_turn(name: str, now: datetime) -> bool:
+    """Holds the name until the surrounding transaction ends, so that one of many processes does a thing at a time.
+
+    Returns False where another transaction holds it. SQLite has one writing transaction at a time anyway.
+    """
+    from scheduler_project.models import Lease
+
+    Lease.objects.get_or_create(name=name, defaults={"holder": "", "expires_at": now})
+    skip_locked = connection.features.has_select_for_update_skip_locked
+    return Lease.objects.select_for_update(skip_locked=skip_locked).filter(name=name).first() is not None
