@@ -10,6 +10,7 @@ from typing import Any
 
 from clusters.core.document import Cluster, Service, TaskDefinition
 from clusters.core.grammar import is_discovery, read_cluster, read_service
+from clusters.core.reading import suggestion
 from clusters.core.task_grammar import read_task_definition
 from scheduler_project.toolkit.changes import Change
 from scheduler_project.toolkit.errors import Fault
@@ -184,7 +185,7 @@ def check_memberships(document: Document, known: Known) -> None:
             others = [name for name in clusters_of[service] if name != one.value.name]
             alike = stems[f"{one.value.name}-{service}"]
             if service not in there:
-                one.faults.append(Fault(path, f"there is no service {service}, neither here nor known"))
+                one.faults.append(Fault(path, f"there is no service {service}; {suggestion(service, sorted(there))}"))
             elif others:
                 one.faults.append(Fault(path, f"{service} already belongs to cluster {others[0]}"))
             elif len(alike) > 1:

@@ -79,7 +79,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A group of services by name."""
+    """A group of services, their names in alphabetical order."""
 
     name: str
     services: tuple[str, ...] = ()

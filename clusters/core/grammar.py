@@ -25,7 +25,7 @@ def read_cluster(value: object, path: str, faults: list[Fault]) -> tuple[Cluster
         listed_at.setdefault(service, place)
     reader.ignore("nodes", "hosts", "datacenter")
     reader.finish()
-    return Cluster(name, tuple(listed_at), placement), listed_at, reader.without_effect
+    return Cluster(name, tuple(sorted(listed_at)), placement), listed_at, reader.without_effect
 
 
 def read_names(reader: Reader, key: str) -> Iterable[tuple[str, str]]:

@@ -155,7 +155,7 @@ class Reader:
 
 def suggestion(word: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
 
 
 def shown(value: object) -> str:
