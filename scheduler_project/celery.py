@@ -12,6 +12,7 @@ from celery import Celery, signals
 from celery.apps.worker import Worker
 
 from scheduler_project.celery_settings import celery_settings
+from scheduler_project.liveness import AliveStep
 from scheduler_project.process import CONTROL_QUEUE, host_from_argv, queues_from_argv
 from scheduler_project.toolkit import env
 
@@ -56,6 +57,7 @@ def close_broken_connections(**_signal: Any) -> None:
 
 app = SchedulerCelery("scheduler_project")
 app.conf.update(celery_settings(env.effective()))
+app.steps["consumer"].add(AliveStep)
 
 if HOST is None:
     from scheduler_project.clock import clock_settings

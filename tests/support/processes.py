@@ -145,12 +145,12 @@ class Processes:
     """Starts programs for one test and stops them, last first, when it is over."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._started: list[Process] = []
 
     def start(self, argv: Sequence[str], **variables: str) -> Process:
         """Starts any program in the project's root, with a clean environment and the given variables."""
-        log = self._folder / f"process-{len(self._started)}.log"
+        log = self.folder / f"process-{len(self._started)}.log"
         process = Process(argv, log, clean_environment(**variables))
         self._started.append(process)
         return process.start()
@@ -165,7 +165,7 @@ class Processes:
 
     def worker(self, queue: str, broker_url: str, **variables: str) -> Process:
         """A Celery worker on `queue` that has said it is ready."""
-        folder = variables.pop("SCHEDULER_DATA_DIR", str(self._folder / queue))
+        folder = variables.pop("SCHEDULER_DATA_DIR", str(self.folder / queue))
         process = self.celery(
             "worker",
             "-Q",
