@@ -1,5 +1,103 @@
-"""The app's HTTP API."""
+"""The app's HTTP API.
 
-from ninja import Router
+Invariant: nothing is decided here; requests become calls of `store`, rows become the shapes of `schemas`.
+"""
 
-router = Router()
+import uuid
+from typing import Annotated, Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from ninja import Header, Query, Router, Status
+
+from graphs import export, queries, store
+from graphs.core.document import parse
+from graphs.core.plan import GraphPlan, plan
+from graphs.core.values import parse_json
+from graphs.models import Graph
+from graphs.providers import component_faults
+from graphs.schemas import ComponentOut, GraphOut, GraphPage, PlanOut
+from scheduler_project.toolkit.access import Role, require
+from scheduler_project.toolkit.errors import Fault, InvalidDocument
+from scheduler_project.toolkit.http import PAGE_SIZE_DEFAULT, page
+
+router = Router(tags=["graphs"])
+BODY_MAX_BYTES = 64 * 1024 * 1024
+KEYS = uuid.UUID("6a1f4f0e-6f0c-5d0e-9a53-0d0c6d5f3a11")
+MAPPING_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object", "description": "an ernest mapping"}}},
+    }
+}
+
+
+def mapping_in(request: HttpRequest) -> dict[str, Any]:
+    """The mapping in a request's body. Raises InvalidDocument where it is too large or no JSON object."""
+    body = request.read(BODY_MAX_BYTES + 1)
+    if len(body) > BODY_MAX_BYTES:
+        raise InvalidDocument([Fault("", f"larger than {BODY_MAX_BYTES} bytes; split the graph")])
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise InvalidDocument([Fault("", "the body must be a JSON object")])
+    return document
+
+
+@router.post("/graphs", response={201: GraphOut}, openapi_extra=MAPPING_BODY, summary="Submit a mapping")
+def submit_graph(request: HttpRequest, idempotency_key: Annotated[str, Header()] = "") -> Status[dict[str, Any]]:
+    """The same mapping again gives the same graph; so does the same `Idempotency-Key` where there is no id."""
+    require(request, Role.OPERATOR)
+    document = mapping_in(request)
+    if idempotency_key and not document.get("id"):
+        document["id"] = str(uuid.uuid5(KEYS, idempotency_key))
+    graph = store.submit(document, timezone.now(), source="http", actor=request.user.get_username())
+    return Status(201, queries.summary(graph))
+
+
+@router.post("/graphs/plan", response=PlanOut, openapi_extra=MAPPING_BODY, summary="What a mapping would do")
+def plan_graph(request: HttpRequest) -> GraphPlan:
+    """Checks a mapping and tells its order. Nothing is stored."""
+    return plan(parse(mapping_in(request), "plan", component_faults))
+
+
+@router.get("/graphs", response=GraphPage, summary="List graphs")
+def list_graphs(
+    request: HttpRequest,
+    state: Annotated[str, Query(description="only graphs in this state")] = "",
+    cursor: Annotated[str, Query(description="the `next` of the page before")] = "",
+    limit: Annotated[int, Query(description="rows per page, at most 1000")] = PAGE_SIZE_DEFAULT,
+) -> dict[str, Any]:
+    """Newest first."""
+    rows = Graph.objects.filter(state=state) if state else Graph.objects.all()
+    return page(rows, cursor, limit, queries.summary, key="serial")
+
+
+@router.get("/graphs/{graph_id}", response=GraphOut, summary="One graph")
+def get_graph(request: HttpRequest, graph_id: str) -> dict[str, Any]:
+    """A graph in short."""
+    return queries.summary(queries.graph_of(graph_id))
+
+
+@router.get("/graphs/{graph_id}/mapping", response=dict[str, Any], summary="A graph as its mapping")
+def get_mapping(request: HttpRequest, graph_id: str) -> HttpResponse:
+    """The whole document in ernest's form, with states as they are now."""
+    return JsonResponse(export.mapping(queries.graph_of(graph_id)), json_dumps_params={"ensure_ascii": False})
+
+
+@router.get("/graphs/{graph_id}/components", response=list[ComponentOut], summary="A graph's components")
+def get_components(request: HttpRequest, graph_id: str) -> list[dict[str, Any]]:
+    """Its changes in the mapping's order."""
+    return queries.components(queries.graph_of(graph_id))
+
+
+@router.post("/graphs/{graph_id}/cancel", response=GraphOut, summary="Cancel a graph")
+def cancel_graph(request: HttpRequest, graph_id: str) -> dict[str, Any]:
+    """Starts nothing more and ends when what is in flight has come back. Called again, it does not wait for that."""
+    require(request, Role.OPERATOR)
+    return queries.summary(store.cancel(graph_id, timezone.now(), request.user.get_username()))
+
+
+@router.get("/graphs/{graph_id}/dot", summary="A graph as Graphviz text")
+def get_dot(request: HttpRequest, graph_id: str) -> HttpResponse:
+    """Its edges, labelled with verbs."""
+    return HttpResponse(export.graphviz(queries.graph_of(graph_id)), content_type="text/vnd.graphviz; charset=utf-8")

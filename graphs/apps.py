@@ -1,8 +1,17 @@
 """Django's entry to the app."""
 
 from django.apps import AppConfig
+from django.core.checks import register
 
 
 class GraphsConfig(AppConfig):
     name = "graphs"
     verbose_name = "Graphs"
+
+    def ready(self) -> None:
+        from graphs.checks import check_providers
+        from graphs.receivers import on_commands_ended
+        from workers.signals import commands_ended
+
+        register(check_providers)
+        commands_ended.connect(on_commands_ended, dispatch_uid="graphs.receivers")

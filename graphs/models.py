@@ -4,9 +4,12 @@ A component stands twice where it exists and is also to be changed: once in each
 in the mapping's order by their primary keys.
 """
 
+from collections.abc import Sequence
+
 from django.db import models
 from django.db.models import Q
 
+from graphs.core.ends import may_start
 from graphs.core.states import COMPONENT, GRAPH
 
 
@@ -21,11 +24,21 @@ class GraphQuerySet(models.QuerySet["Graph"]):
     def unfinished(self) -> "GraphQuerySet":
         return self.exclude(state__in=GRAPH.final)
 
+    def starting_things(self) -> "GraphQuerySet":
+        """Graphs in which something new may be started: not over, nothing failed, nobody cancelled them."""
+        return self.filter(state__in=("pending", "running"), errored=0, cancel_requested_at__isnull=True)
+
+    def with_ready(self, backends: Sequence[str]) -> "GraphQuerySet":
+        """Graphs with components that may be started now by these providers."""
+        ready = Component.objects.ready().filter(graph=models.OuterRef("pk"), backend__in=backends)
+        return self.starting_things().filter(models.Exists(ready))
+
 
 class Graph(models.Model):
     """One build. Counters of its changes by state are kept with every move, so that no step has to count rows."""
 
     id = models.CharField(max_length=255, primary_key=True)
+    serial = models.CharField(max_length=36, unique=True, help_text="UUIDv7, so that graphs sort by when they came")
     name = models.CharField(max_length=255, blank=True)
     action = models.CharField(max_length=32, help_text="the subject that starts it, such as build.create")
     options = models.JSONField(null=True, blank=True)
@@ -56,9 +69,9 @@ class Graph(models.Model):
     objects = GraphQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-created_at", "-id"]
+        ordering = ["-serial"]
         indexes = [
-            models.Index(fields=["state", "created_at"], name="graph_state"),
+            models.Index(fields=["state", "serial"], name="graph_state"),
             models.Index(fields=["announce_at"], name="graph_to_announce", condition=Q(announce_at__isnull=False)),
         ]
 
@@ -70,6 +83,11 @@ class Graph(models.Model):
         """Its changes by state."""
         return {state: getattr(self, state) for state in COMPONENT.states}
 
+    @property
+    def starts_things(self) -> bool:
+        """Whether something new may be started in it."""
+        return self.state not in GRAPH.final and may_start(self.counts, self.cancel_requested_at is not None)
+
 
 class ComponentQuerySet(models.QuerySet["Component"]):
     def changes(self) -> "ComponentQuerySet":
@@ -79,9 +97,8 @@ class ComponentQuerySet(models.QuerySet["Component"]):
         return self.filter(part=Part.EXISTS)
 
     def ready(self) -> "ComponentQuerySet":
-        """What may be started now: nothing it depends on is open, and its graph starts things."""
-        graph_open = Q(graph__errored=0, graph__cancel_requested_at__isnull=True)
-        return self.changes().filter(graph_open, state="waiting", blockers=0, graph__state__in=("pending", "running"))
+        """Changes that wait for nothing, in the order of their edges. Whether their graph starts things is its own."""
+        return self.changes().filter(state="waiting", blockers=0).order_by("position", "id")
 
 
 class Component(models.Model):
@@ -99,6 +116,7 @@ class Component(models.Model):
     state = models.CharField(max_length=16, choices=[(s, s) for s in COMPONENT.states], blank=True)
     reason = models.TextField(blank=True, help_text="why it is in this state")
     attempt = models.PositiveIntegerField(default=0, help_text="the fencing token of what was sent")
+    position = models.PositiveIntegerField(default=0, help_text="its place in the order of the edges that lead to it")
     blockers = models.PositiveIntegerField(default=0, help_text="dependencies that are not completed")
     handle = models.CharField(max_length=64, blank=True, help_text="the provider's own id of this attempt")
     started_at = models.DateTimeField(null=True, blank=True, help_text="when this attempt was claimed")
@@ -117,7 +135,7 @@ class Component(models.Model):
         indexes = [
             models.Index(fields=["graph", "state"], name="component_by_state"),
             models.Index(
-                fields=["backend", "graph"],
+                fields=["graph", "backend", "position"],
                 name="component_ready",
                 condition=Q(part="changes", state="waiting", blockers=0),
             ),

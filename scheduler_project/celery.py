@@ -11,9 +11,10 @@ from typing import Any
 from celery import Celery, signals
 from celery.apps.worker import Worker
 
+from graphs.bridge import BridgeStep
 from scheduler_project.celery_settings import celery_settings
 from scheduler_project.liveness import AliveStep
-from scheduler_project.process import CONTROL_QUEUE, host_from_argv, queues_from_argv
+from scheduler_project.process import CONTROL_QUEUE, NATS_QUEUE, host_from_argv, queues_from_argv
 from scheduler_project.toolkit import env
 
 TASKS_PER_DATABASE_CONNECTION = 1000
@@ -66,5 +67,7 @@ if HOST is None:
     app.conf["CELERY_DB_REUSE_MAX"] = TASKS_PER_DATABASE_CONNECTION
     signals.task_prerun.connect(close_broken_connections)
     app.autodiscover_tasks()
+    if NATS_QUEUE in queues_from_argv(sys.argv):
+        app.steps["worker"].add(BridgeStep)
 else:
     app.conf.imports = ("workers.agent.tasks",)

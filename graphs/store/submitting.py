@@ -53,6 +53,7 @@ def _same_graph(graph_id: str, fingerprint: str) -> Graph | None:
 def _create(spec: GraphSpec, fingerprint: str, now: datetime, source: str, actor: str) -> Graph:
     graph = Graph.objects.create(
         id=spec.id,
+        serial=str(uuid_utils.uuid7()),
         name=spec.name,
         action=spec.action,
         options=spec.options,
@@ -77,12 +78,16 @@ def _create_components(graph: Graph, spec: GraphSpec, now: datetime) -> tuple[di
     """Stores both lists. Returns for each the primary keys by component id."""
     open_changes = {change.component_id for change in spec.changes if change.state != "completed"}
     blockers = {name: len(needed & open_changes) for name, needed in spec.dependencies().items()}
+    positions: dict[str, int] = {}
+    for position, edge in enumerate(spec.edges):
+        positions.setdefault(edge.destination, position)
     existing = [_row(graph, Part.EXISTS, component) for component in spec.components]
     changes = [_row(graph, Part.CHANGE, change) for change in spec.changes]
     for row, change in zip(changes, spec.changes, strict=True):
         row.state = change.state
         row.backend = alias_of(change.provider)
         row.blockers = blockers[change.component_id]
+        row.position = positions.get(change.component_id, 0)
         if change.state == "running":
             row.attempt, row.started_at, row.sent_at = 1, now, now
             row.reason = "was in flight when the graph was submitted"

@@ -15,8 +15,6 @@ from schedctl.waiting import wait_for
 COLUMNS = fields("name", "services")
 WIDE: dict[str, Any] = {}
 SERVICES = fields("cluster", "name", "task_name", "task_version", "desired", "issued", "actual")
-TASKS = fields("service", "instance", "host", "state", "ports")
-TASKS_WIDE = fields("id", "name", "version", "restarts", "started_at", "reason")
 SERVICES_WIDE = fields("min", "max", "reason")
 
 clusters = Group(
@@ -39,16 +37,8 @@ def list_clusters(session: Session) -> None:
 @NAME
 @with_session
 def get_cluster(session: Session, name: str) -> None:
-    """Show a cluster and its tasks: the instances issued to hosts."""
-    cluster = session.client.get("clusters", name)
-    tasks = [task for task in session.client.pages("tasks") if task["cluster"] == name]
-    tasks.sort(key=itemgetter("service", "instance"))
-    if session.output in ("json", "yaml"):
-        session.show_document({**cluster, "tasks": tasks})
-        return
-    session.show_object(cluster)
-    click.echo()
-    session.show_list(tasks, TASKS, TASKS_WIDE)
+    """Show all that is known of one cluster."""
+    session.show_object(session.client.get("clusters", name))
 
 
 @clusters.add("status", "", "demo -o wide")

@@ -13,7 +13,6 @@ from django.db import transaction
 
 from scheduler_project.toolkit.errors import Conflict, InvalidDocument
 from workers import dispatch
-from workers.core.attention import ORDER_LIFE_S
 from workers.core.commands import NewCommand, faults_of
 from workers.core.states import COMMAND
 from workers.models import Command
@@ -53,10 +52,9 @@ def cancel(command_ids: Sequence[str], now: datetime, actor: str, reason: str) -
         unsent = [command for command in commands if command.state == "pending"]
         for command in commands:
             command.cancel_requested, command.reason = True, reason
-            command.remind_at = now + timedelta(seconds=ORDER_LIFE_S) if command.attempt else None
         for command in unsent:
             COMMAND.check(command.state, "cancelled")
-            command.state, command.ended_at = "cancelled", now
+            command.state, command.ended_at, command.remind_at = "cancelled", now, None
         Command.objects.bulk_update(commands, ["state", "cancel_requested", "reason", "ended_at", "remind_at"], 500)
         record(unsent, now, actor)
         announce_ended(unsent)

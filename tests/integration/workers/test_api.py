@@ -1,7 +1,7 @@
 """Hosts and commands over HTTP: what is answered, who may ask, and how faults read."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +17,12 @@ from workers.testing import FakeAgents, Ran
 
 pytestmark = pytest.mark.django_db
 LoginAs = Callable[[str], Client]
+
+
+@pytest.fixture
+def agents() -> Iterator[FakeAgents]:
+    with FakeAgents() as agents:
+        yield agents
 
 
 @pytest.fixture

@@ -1,0 +1,39 @@
+"""The NATS bridge as a part of the Celery worker that consumes the queue `nats`.
+
+Invariant: importing this module loads neither Django's models nor the NATS client, so `scheduler_project.celery` may
+import it before Django is set up.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from celery import bootsteps
+
+if TYPE_CHECKING:
+    from graphs.bridge.loop import Bridge
+
+_running: list["Bridge"] = []
+
+
+class BridgeStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Starts the bridge with the worker and stops it in order. Fails the worker where `NATS_URI` is not set."""
+
+    requires = {"celery.worker.components:Pool"}
+
+    def start(self, worker: Any) -> None:
+        from graphs.bridge.loop import make_bridge
+
+        bridge = make_bridge()
+        bridge.start()
+        _running.append(bridge)
+
+    def stop(self, worker: Any) -> None:
+        while _running:
+            _running.pop().stop()
+
+    terminate = stop
+
+
+def wake() -> None:
+    """Lets this process's bridge look for what is to be sent; without one, nothing happens."""
+    for bridge in _running:
+        bridge.wake()

@@ -1,0 +1,194 @@
+"""The bridge: takes start messages and replies from NATS, in batches, and sends what becomes ready.
+
+Invariant: a message leaves the link's queue for good only when the database has it (or it is unusable and was logged);
+while the database is away the bridge waits and tries the same batch again. Any number of bridges share one queue group.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.utils import timezone
+
+from graphs import export, store
+from graphs.bridge.messages import (
+    acceptance,
+    attempt_of,
+    body,
+    component_message,
+    end_message,
+    refusals,
+)
+from graphs.core.replies import Reply, UnreadableReply, read_reply
+from graphs.core.values import parse_json
+from graphs.core.words import START_SUBJECTS
+from graphs.providers import aliases
+from graphs.providers.base import Send
+from graphs.store.claiming import Claimed
+from graphs.store.moving import here
+from scheduler_project.toolkit.errors import ConfigurationError, SchedulerError, Unavailable
+from workers.links.nats import Link, Message, NatsLink
+
+log = logging.getLogger(__name__)
+
+GROUP = "scheduler-bridges"
+REPLY_SUBJECTS = ("*.*.*.done", "*.*.*.error")
+BATCH = 500
+IDLE_S = 1.0
+DATABASE_WAIT_S = 1.0
+STOP_S = 10.0
+
+
+def make_bridge() -> "Bridge":
+    """The bridge to the server of `NATS_URI`. Raises ConfigurationError where that is not set."""
+    if not settings.NATS_URI:
+        raise ConfigurationError("NATS_URI is not set, so there is nothing to bridge; set it, or stop this worker")
+    link = NatsLink(settings.NATS_URI, (*START_SUBJECTS, *REPLY_SUBJECTS), GROUP, "scheduler-bridge")
+    return Bridge(link)
+
+
+class Bridge:
+    """One thread between a link and the store."""
+
+    def __init__(self, link: Link, clock: Callable[[], datetime] = timezone.now) -> None:
+        self._link = link
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
+
+    def start(self) -> None:
+        """Connects and works in the background; returns at once."""
+        self._link.start()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Lets the bridge look for what is ready and what has ended, now."""
+        self._link.wake()
+
+    def stop(self) -> None:
+        """Leaves the queue group, finishes what was received, and closes the link."""
+        self._link.stop_receiving()
+        self._stopping.set()
+        self._link.wake()
+        self._thread.join(STOP_S)
+        self._link.stop()
+
+    def run(self) -> None:
+        """Works until stopped and nothing received is left."""
+        while True:
+            messages = self._link.take(BATCH, IDLE_S)
+            if not messages and self._stopping.is_set():
+                break
+            self._until_stored(messages)
+        connection.close()
+
+    def _until_stored(self, messages: Sequence[Message]) -> None:
+        while True:
+            try:
+                self.handle(messages)
+            except (OperationalError, InterfaceError, store.LostRace) as error:
+                log.warning("bridge.database_away messages=%d reason=%s", len(messages), error)
+                connection.close()
+                self._stopping.wait(DATABASE_WAIT_S)
+                if self._stopping.is_set():
+                    return
+            else:
+                return
+
+    def handle(self, messages: Sequence[Message]) -> None:
+        """Settles replies, starts graphs, sends what is ready anywhere and announces ends."""
+        starts = [message for message in messages if message.subject in START_SUBJECTS]
+        replies = [message for message in messages if message.subject not in START_SUBJECTS]
+        try:
+            self._settle(replies)
+        except (OperationalError, InterfaceError, store.LostRace):
+            raise
+        except DatabaseError as error:
+            self._settle_one_by_one(replies, error)
+        for start in starts:
+            self._start_graph(start)
+        self.push()
+        self.announce()
+
+    def push(self) -> None:
+        """Sends whatever is ready in any graph."""
+        while self._send(store.claim_any(self._backends(), self._clock())):
+            pass
+
+    def announce(self) -> None:
+        """Publishes the ends that nobody has announced yet."""
+        if not self._link.connected:
+            return
+        for graph in store.take_announcements(self._clock()):
+            message = end_message(export.mapping(graph), graph.state, self._link.max_payload)
+            if self._publish([message]):
+                store.mark_announced([graph.pk], self._clock())
+                log.info("graph.announced graph=%s subject=%s", graph.pk, message.subject)
+
+    def _settle(self, messages: Iterable[Message]) -> None:
+        replies = [reply for message in messages if (reply := _reply_in(message)) is not None]
+        if replies:
+            self._send(store.apply_replies(replies, self._backends(), self._clock()))
+
+    def _settle_one_by_one(self, messages: Sequence[Message], error: DatabaseError) -> None:
+        """A message that the database refuses is set aside with its subject in the log, and the others are kept."""
+        log.error("bridge.batch_refused messages=%d reason=%s", len(messages), error)
+        for message in messages:
+            try:
+                self._settle([message])
+            except (OperationalError, InterfaceError, store.LostRace):
+                raise
+            except DatabaseError as refused:
+                log.error("bridge.message_refused subject=%s reason=%s", message.subject, refused)  # noqa: TRY400
+
+    def _start_graph(self, message: Message) -> None:
+        document = None
+        try:
+            document = parse_json(message.data)
+            if isinstance(document, dict):
+                document = {**document, "action": message.subject}
+            graph = store.submit(document, self._clock(), source="nats")
+        except SchedulerError as error:
+            log.warning("graph.refused subject=%s reason=%s", message.subject, error)
+            self._publish(refusals(message, document, error))
+        else:
+            self._publish(acceptance(message, graph.pk, graph.state))
+
+    def _backends(self) -> Sequence[str]:
+        """Whose components may be claimed now: nothing is claimed for NATS while it is away."""
+        return aliases() if self._link.connected else here()
+
+    def _send(self, claimed: Claimed) -> bool:
+        """Sends what was claimed. Returns whether there may be more to claim."""
+        fits = [send for send in claimed.sends if len(body(send.document)) <= self._link.max_payload]
+        if len(fits) < len(claimed.sends):
+            self._refuse_large(claimed.sends)
+        if fits and self._publish([component_message(send) for send in fits]):
+            store.mark_sent(fits, self._clock())
+        return claimed.more
+
+    def _refuse_large(self, sends: Sequence[Send]) -> None:
+        limit = self._link.max_payload
+        sizes = [(send, len(body(send.document))) for send in sends]
+        why = "{} bytes are more than the {} that the NATS server takes in a message"
+        store.refuse_sends([(send, why.format(size, limit)) for send, size in sizes if size > limit], self._clock())
+
+    def _publish(self, messages: Sequence[Message]) -> bool:
+        """Whether the server has the messages. What it may not have is sent again by the sweep."""
+        try:
+            self._link.publish(messages)
+        except Unavailable as error:
+            log.warning("bridge.not_sent messages=%d reason=%s", len(messages), error)
+            return False
+        return True
+
+
+def _reply_in(message: Message) -> Reply | None:
+    try:
+        return read_reply(message.subject, message.data, attempt_of(message))
+    except UnreadableReply as error:
+        log.warning("reply.unreadable subject=%s reason=%s", message.subject, error)
+        return None

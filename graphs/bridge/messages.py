@@ -1,0 +1,62 @@
+"""What the bridge says on NATS: components, answers to start messages, ends of graphs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphs.core import words
+from graphs.providers.base import Send
+from scheduler_project.toolkit.errors import InvalidDocument, SchedulerError
+from workers.links.nats import Message
+
+ATTEMPT_HEADER = "Scheduler-Attempt"
+MESSAGE_ID_HEADER = "Nats-Msg-Id"
+FAULTS_MAX = 100
+
+
+def body(value: Mapping[str, Any]) -> bytes:
+    """JSON in UTF-8, without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def component_message(send: Send) -> Message:
+    """`<_component>.<_action>.<_provider>`; a connector that sends the header back has its attempt checked."""
+    headers = {ATTEMPT_HEADER: str(send.attempt)}
+    return Message(f"{send.type}.{send.verb}.{send.provider}", body(send.document), headers=headers)
+
+
+def attempt_of(message: Message) -> int | None:
+    """The attempt that a reply speaks of; None where the connector does not say."""
+    text = message.headers.get(ATTEMPT_HEADER, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def end_message(mapping: Mapping[str, Any], state: str, max_payload: int) -> Message:
+    """`build.<verb>.done` or `.error` with the whole mapping; a mapping too large for the server goes without lists."""
+    subject = f"{mapping['action']}.{'done' if state == 'completed' else 'error'}"
+    if state == "cancelled":
+        mapping = {**mapping, words.ERROR_KEY: "the graph was cancelled"}
+    data = body(mapping)
+    if len(data) > max_payload:
+        kept = {key: value for key, value in mapping.items() if key not in ("components", "changes", "edges")}
+        omitted = f"components, changes and edges: {len(data)} bytes are more than the server takes"
+        data = body({**kept, "components": [], "omitted": omitted})
+    return Message(subject, data, headers={MESSAGE_ID_HEADER: f"{mapping['id']}.{state}"})
+
+
+def refusals(start: Message, document: Any, error: SchedulerError) -> list[Message]:
+    """What tells that a start message is refused: on `<subject>.error`, and to the sender where it awaits an answer."""
+    faults = error.faults if isinstance(error, InvalidDocument) else ()
+    answer: dict[str, Any] = {
+        "action": start.subject,
+        "error": str(error)[:2000],
+        "errors": [{"path": fault.path, "message": fault.message} for fault in faults[:FAULTS_MAX]],
+    }
+    if isinstance(document, dict) and isinstance(document.get("id"), str):
+        answer["id"] = document["id"][: words.ID_LENGTH_MAX]
+    return [Message(subject, body(answer)) for subject in (f"{start.subject}.error", start.reply) if subject]
+
+
+def acceptance(start: Message, graph_id: str, state: str) -> Sequence[Message]:
+    """The answer to a start message whose sender awaits one."""
+    return [Message(start.reply, body({"id": graph_id, "state": state}))] if start.reply else []

@@ -1,0 +1,31 @@
+"""Makes a component ready to go out: templates filled in, its subject checked, `service` and `_state` set."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphs.core import words
+from graphs.core.document import ProviderFaults, token_problem
+from graphs.core.templating import Unresolved, resolve
+from scheduler_project.toolkit.errors import SchedulerError
+
+
+class CannotStart(SchedulerError):
+    """The component cannot be sent as it stands."""
+
+
+def prepared(
+    document: Mapping[str, Any], graph_id: str, mapping: Mapping[str, Any], provider_faults: ProviderFaults
+) -> dict[str, Any]:
+    """The document as its provider gets it. Raises CannotStart with the reason."""
+    try:
+        result: dict[str, Any] = resolve(document, mapping)
+    except Unresolved as error:
+        raise CannotStart(str(error)) from error
+    for key in (words.TYPE_KEY, words.VERB_KEY, words.PROVIDER_KEY):
+        problem = token_problem(result.get(key))
+        if problem:
+            raise CannotStart(f"{key}, its template filled in: {problem}")
+    faults = provider_faults(result[words.PROVIDER_KEY], result, "")
+    if faults:
+        raise CannotStart("; ".join(str(fault) for fault in faults))
+    return result | {words.STATE_KEY: "running", words.GRAPH_KEY: graph_id}

@@ -1,0 +1,61 @@
+"""Gives a graph back as the mapping that ernest's tools read, with states as they are now."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from graphs.core import words
+from graphs.core.dot import dot
+from graphs.models import Component, Edge, Graph, Part
+
+
+def mapping(graph: Graph) -> dict[str, Any]:
+    """The whole document: what exists, the changes with their states, the edges, and every other key as given."""
+    rows = list(graph.components.order_by("id"))
+    return outline(graph, rows) | {
+        "edges": [
+            {"source": source, "destination": destination, "length": length}
+            for source, destination, length, _ in edges(graph)
+        ],
+        **graph.extra,
+        **({words.ERROR_KEY: graph.reason} if graph.state == "errored" else {}),
+    }
+
+
+def outline(graph: Graph, rows: Iterable[Component]) -> dict[str, Any]:
+    """The document's known keys with only the given components, in ernest's order of keys."""
+    parts: dict[str, list[dict[str, Any]]] = {Part.EXISTS: [], Part.CHANGE: []}
+    for row in rows:
+        parts[row.part].append(component_document(row, graph.id))
+    return {
+        "id": graph.id,
+        "name": graph.name,
+        "user_id": graph.user_id or 0,
+        "username": graph.username,
+        "action": graph.action,
+        "options": graph.options,
+        "components": parts[Part.EXISTS],
+        "changes": parts[Part.CHANGE],
+    }
+
+
+def component_document(row: Component, graph_id: str) -> dict[str, Any]:
+    """A component as it stands in the mapping; a failed one says why."""
+    if row.part == Part.EXISTS:
+        return dict(row.document)
+    document = {**row.document, words.STATE_KEY: row.state, words.GRAPH_KEY: graph_id}
+    if row.state == "errored":
+        document.setdefault(words.ERROR_KEY, row.reason)
+    return document
+
+
+def edges(graph: Graph) -> Iterator[tuple[str, str, int, str]]:
+    """(source, destination, length, verb of the destination) of every edge, in the mapping's order."""
+    fields = ("source__component_id", "destination__component_id", "length", "destination__verb")
+    rows = Edge.objects.filter(graph=graph).order_by("id").values_list(*fields)
+    for source, destination, length, verb in rows.iterator(chunk_size=2000):
+        yield source or words.START, destination or words.END, length, verb or ""
+
+
+def graphviz(graph: Graph) -> str:
+    """The graph's edges as Graphviz text."""
+    return dot((source, destination, verb) for source, destination, _, verb in edges(graph))

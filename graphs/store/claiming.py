@@ -1,0 +1,194 @@
+"""Starts what is ready in locked graphs: waiting → running under the next attempt, committed before anything is sent.
+
+Providers that work on our own database start their components in the same transaction. The others' are returned, to be
+sent by the process that claimed them; those that are not marked as sent in time go back to waiting in the sweep.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from graphs.core import words
+from graphs.core.starting import CannotStart, prepared
+from graphs.core.templating import needs_of, templates_in
+from graphs.export import outline
+from graphs.models import Component, Graph
+from graphs.providers import alias_of, component_faults, provider
+from graphs.providers.base import Send
+from graphs.store.ending import end_if_over
+from graphs.store.rows import LostRace, batches, in_graphs, moved, save_counts, swap
+from scheduler_project.toolkit.events import NewEvent, record
+
+CLAIM_BATCH = 500
+FILLED_IN = ("document", "type", "verb", "provider", "backend")
+FAILED = ("state", "reason", "ended_at")
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What is now running: `sends` are to be sent by the caller; `more` when the batch was full."""
+
+    sends: tuple[Send, ...] = ()
+    more: bool = False
+
+
+def claim_ready(graphs: Mapping[str, Graph], backends: Sequence[str], now: datetime) -> Claimed:
+    """Claims what is ready in these locked graphs for these providers, at most one batch."""
+    open_graphs = [key for key, graph in graphs.items() if graph.starts_things]
+    if not open_graphs or not backends:
+        return Claimed()
+    ready = Component.objects.ready().filter(graph_id__in=open_graphs, backend__in=backends)
+    rows = list(ready[:CLAIM_BATCH])
+    if not rows:
+        return Claimed()
+    started, failed = _prepare(rows, graphs)
+    _write_started(started, now)
+    _write_failed(failed, now)
+    claimed = [one.row for one in started]
+    record([*_count(graphs, claimed, failed, now), *(moved(row, "waiting") for row in (*claimed, *failed))], now)
+    sends = _start_here(started, now)
+    for graph in graphs.values():
+        end_if_over(graph, now)
+    return Claimed(tuple(sends), more=len(rows) == CLAIM_BATCH)
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A row to be started and the document that goes out; `filled_in` when templates changed the row itself."""
+
+    row: Component
+    document: Mapping[str, Any]
+    filled_in: bool
+
+
+def _prepare(rows: Sequence[Component], graphs: Mapping[str, Graph]) -> tuple[list[_Started], list[Component]]:
+    """Fills in templates. A component that cannot start fails its graph, so nothing after it starts there."""
+    mappings = _mappings(rows, graphs)
+    started: list[_Started] = []
+    failed: dict[str, Component] = {}
+    for row in rows:
+        if row.graph_id in failed:
+            continue
+        try:
+            document = prepared(row.document, row.graph_id, mappings[row.graph_id], component_faults)
+        except CannotStart as error:
+            row.reason = str(error)
+            failed[row.graph_id] = row
+            continue
+        started.append(_started(row, document))
+    return started, list(failed.values())
+
+
+def _started(row: Component, document: Mapping[str, Any]) -> _Started:
+    filled_in = any(templates_in(row.document))
+    if filled_in:
+        row.document = dict(document)
+        row.type, row.verb = document[words.TYPE_KEY], document[words.VERB_KEY]
+        row.provider = document[words.PROVIDER_KEY]
+        row.backend = alias_of(row.provider)
+    return _Started(row, document, filled_in)
+
+
+def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[str, dict[str, Any]]:
+    """For each graph the mapping that templates of these rows read, no more of it than they need."""
+    ids: dict[str, set[str]] = defaultdict(set)
+    whole: set[str] = set()
+    for row in rows:
+        needs = needs_of(row.document)
+        ids[row.graph_id] |= needs.ids
+        if needs.everything:
+            whole.add(row.graph_id)
+    read: dict[str, list[Component]] = defaultdict(list)
+    wanted = {key: names for key, names in ids.items() if names and key not in whole}
+    if wanted:
+        for component in Component.objects.filter(in_graphs(wanted)).order_by("id"):
+            read[component.graph_id].append(component)
+    for key in whole:
+        read[key] = list(graphs[key].components.order_by("id"))
+    return {key: {**outline(graphs[key], read[key]), **graphs[key].extra} for key in ids}
+
+
+def _write_started(started: Sequence[_Started], now: datetime) -> None:
+    """Compare-and-set of state and attempt. What templates gave is kept with the row."""
+    keys: dict[tuple[bool, int], list[int]] = defaultdict(list)
+    for one in started:
+        keys[provider(one.row.backend).supports_transaction, one.row.attempt].append(one.row.pk)
+    for (here, attempt), pks in keys.items():
+        times = {"resend_at": None, "deadline_at": None} if here else _times(now)
+        for batch in batches(pks):
+            rows = Component.objects.filter(pk__in=batch, state="waiting", attempt=attempt)
+            written = rows.update(
+                state="running", reason="", attempt=attempt + 1, started_at=now, sent_at=now if here else None, **times
+            )
+            if written != len(batch):
+                raise LostRace
+    for one in started:
+        one.row.state, one.row.reason, one.row.attempt = "running", "", one.row.attempt + 1
+    filled_in = [one.row for one in started if one.filled_in]
+    if filled_in:
+        Component.objects.bulk_update(filled_in, FILLED_IN, batch_size=CLAIM_BATCH)
+
+
+def _times(now: datetime) -> dict[str, datetime | None]:
+    """When a send that is not known to have happened is repeated, and when a reply must be there."""
+    within_s = settings.GRAPH_REPLY_TIMEOUT_S
+    return {
+        "resend_at": now + timedelta(seconds=settings.GRAPH_RESEND_S),
+        "deadline_at": now + timedelta(seconds=within_s) if within_s else None,
+    }
+
+
+def _write_failed(failed: Sequence[Component], now: datetime) -> None:
+    for row in failed:
+        row.state, row.ended_at = "errored", now
+    swap(failed, "waiting", FAILED)
+
+
+def _count(
+    graphs: Mapping[str, Graph], started: Sequence[Component], failed: Sequence[Component], now: datetime
+) -> list[NewEvent]:
+    """Brings the graphs' counters up to date. Returns events to record."""
+    begun = Counter(row.graph_id for row in started)
+    broken = Counter(row.graph_id for row in failed)
+    events: list[NewEvent] = []
+    for key in begun | broken:
+        graph = graphs[key]
+        graph.waiting -= begun[key] + broken[key]
+        graph.running += begun[key]
+        graph.errored += broken[key]
+        events += save_counts(graph, now)
+    return events
+
+
+def _start_here(started: Sequence[_Started], now: datetime) -> list[Send]:
+    """Starts what providers start in this transaction. Returns what is to be sent after it."""
+    sends: dict[str, list[Send]] = defaultdict(list)
+    rows = {one.row.pk: one.row for one in started}
+    for one in started:
+        sends[one.row.backend].append(_send(one))
+    elsewhere: list[Send] = []
+    for alias, batch in sends.items():
+        if not provider(alias).supports_transaction:
+            elsewhere += batch
+            continue
+        for pk, handle in provider(alias).start(batch, now).items():
+            rows[pk].handle = handle
+        Component.objects.bulk_update([rows[send.pk] for send in batch], ["handle"], batch_size=CLAIM_BATCH)
+    return elsewhere
+
+
+def _send(one: _Started) -> Send:
+    return Send(
+        pk=one.row.pk,
+        graph_id=one.row.graph_id,
+        component_id=one.row.component_id,
+        attempt=one.row.attempt,
+        type=one.row.type,
+        verb=one.row.verb,
+        provider=one.row.provider,
+        document=one.document,
+    )

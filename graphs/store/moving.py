@@ -1,0 +1,143 @@
+"""Carries graphs on: takes replies in, starts what they set free, and sweeps up what was lost on the way."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from graphs.core.advance import Report
+from graphs.core.replies import Reply
+from graphs.models import Component, Graph
+from graphs.providers import aliases, provider
+from graphs.providers.base import Send
+from graphs.store.claiming import Claimed, claim_ready
+from graphs.store.commands import ended_commands, replies_of
+from graphs.store.hints import hint_bridge
+from graphs.store.rows import BATCH, GRAPHS_PER_TRANSACTION, batches, locked
+from graphs.store.settling import reported_rows, settle
+from scheduler_project.toolkit.events import NewEvent, record
+from workers.models import Command
+
+SWEEP_BATCH = 500
+
+
+def here() -> list[str]:
+    """Aliases of providers whose components any process with the database may start."""
+    return [alias for alias in aliases() if provider(alias).supports_transaction]
+
+
+def elsewhere() -> list[str]:
+    """Aliases of providers whose components only the process with their link may start."""
+    return [alias for alias in aliases() if not provider(alias).supports_transaction]
+
+
+def apply_replies(replies: Sequence[Reply], backends: Sequence[str], now: datetime) -> Claimed:
+    """Settles what replies tell and starts what they set free for `backends`, in one transaction per batch of graphs.
+
+    Late, doubled, unknown and contradictory ones are recorded and change nothing.
+    """
+    sends: list[Send] = []
+    more = False
+    for batch in batches(replies, BATCH):
+        for graph_ids in batches(sorted({reply.graph_id for reply in batch}), GRAPHS_PER_TRANSACTION):
+            part = [reply for reply in batch if reply.graph_id in set(graph_ids)]
+            with transaction.atomic():
+                graphs = locked(graph_ids)
+                _record_unknown([reply for reply in part if reply.graph_id not in graphs], now)
+                known = [reply for reply in part if reply.graph_id in graphs]
+                settle(graphs, known, reported_rows(known), now)
+                claimed = claim_ready(graphs, backends, now)
+            sends += claimed.sends
+            more = more or claimed.more
+    return Claimed(tuple(sends), more)
+
+
+def claim(graph_ids: Iterable[str], backends: Sequence[str], now: datetime) -> Claimed:
+    """Starts what is ready in these graphs for `backends`, at most one batch."""
+    with transaction.atomic():
+        return claim_ready(locked(graph_ids), backends, now)
+
+
+def claim_any(backends: Sequence[str], now: datetime) -> Claimed:
+    """Starts what is ready in any graph for `backends`, at most one batch."""
+    ready = Graph.objects.with_ready(backends).order_by("serial").values_list("pk", flat=True)
+    graph_ids = list(ready[:GRAPHS_PER_TRANSACTION])
+    if not graph_ids:
+        return Claimed()
+    claimed = claim(graph_ids, backends, now)
+    return Claimed(claimed.sends, claimed.more or len(graph_ids) == GRAPHS_PER_TRANSACTION)
+
+
+def mark_sent(sends: Sequence[Send], now: datetime) -> None:
+    """These attempts are known to have been sent."""
+    by_attempt: dict[int, list[int]] = {}
+    for send in sends:
+        by_attempt.setdefault(send.attempt, []).append(send.pk)
+    for attempt, pks in by_attempt.items():
+        for batch in batches(pks):
+            Component.objects.filter(pk__in=batch, attempt=attempt).update(sent_at=now, resend_at=None)
+
+
+def refuse_sends(refused: Sequence[tuple[Send, str]], now: datetime) -> None:
+    """These components could not be sent and never will be: they fail, each with its reason."""
+    replies = [
+        Reply(send.graph_id, Report(send.component_id, "errored", reason, send.attempt), {}) for send, reason in refused
+    ]
+    apply_replies(replies, (), now)
+
+
+def advance(graph_ids: Sequence[str], now: datetime) -> None:
+    """Starts what is ready in these graphs: here what can be started here, through a bridge the rest."""
+    for batch in batches(graph_ids, GRAPHS_PER_TRANSACTION):
+        while claim(batch, here(), now).more:
+            pass
+    if Graph.objects.filter(Q(announce_at__lte=now) | Q(pk__in=_ready_elsewhere()), pk__in=graph_ids).exists():
+        hint_bridge()
+
+
+def settle_commands(commands: Sequence[Command], now: datetime) -> None:
+    """Settles the components whose commands have ended, and starts what they set free."""
+    replies = replies_of(commands)
+    if replies:
+        apply_replies(replies, here(), now)
+        advance(sorted({reply.graph_id for reply in replies}), now)
+
+
+def sweep(now: datetime) -> None:
+    """Does again what a crash or a lost message may have left undone. Constant in queries when there is nothing."""
+    settle_due(now)
+    settle_commands(ended_commands(SWEEP_BATCH), now)
+    claim_any(here(), now)
+    if Graph.objects.filter(Q(announce_at__lte=now) | Q(pk__in=_ready_elsewhere())).exists():
+        hint_bridge()
+
+
+def settle_due(now: datetime) -> None:
+    """Gives up on replies that are overdue, and puts back what is not known to have been sent."""
+    due = Q(resend_at__lte=now) | Q(deadline_at__lte=now)
+    found = Component.objects.changes().filter(due, state="running").order_by("id")
+    keys = dict(found.values_list("pk", "graph_id")[:SWEEP_BATCH])
+    for graph_ids in batches(sorted(set(keys.values())), GRAPHS_PER_TRANSACTION):
+        with transaction.atomic():
+            graphs = locked(graph_ids)
+            settle(graphs, (), list(found.filter(pk__in=list(keys), graph_id__in=graph_ids)), now)
+
+
+def _ready_elsewhere() -> QuerySet[Graph, dict[str, Any]]:
+    return Graph.objects.with_ready(elsewhere()).values("pk")
+
+
+def _record_unknown(replies: Sequence[Reply], now: datetime) -> None:
+    events = [
+        NewEvent(
+            "component.report_ignored",
+            f"graph:{reply.graph_id}",
+            "there is no such graph",
+            "warning",
+            {"component": reply.report.component_id, "outcome": reply.report.outcome},
+        )
+        for reply in replies
+    ]
+    record(events, now)
