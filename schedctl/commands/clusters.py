@@ -13,9 +13,11 @@ from schedctl.session import Session, each, fields, with_session
 from schedctl.waiting import wait_for
 
 COLUMNS = fields("name", "services")
-WIDE: dict[str, Any] = {}
+WIDE = fields("scheduler", "created_at", "changed_at")
 SERVICES = fields("cluster", "name", "task_name", "task_version", "desired", "issued", "actual")
 SERVICES_WIDE = fields("min", "max", "reason")
+TASKS = fields("service", "instance", "host", "state", "ports")
+TASKS_WIDE = fields("id", "name", "version", "restarts", "started_at", "reason")
 
 clusters = Group(
     "clusters",
@@ -37,8 +39,16 @@ def list_clusters(session: Session) -> None:
 @NAME
 @with_session
 def get_cluster(session: Session, name: str) -> None:
-    """Show all that is known of one cluster."""
-    session.show_object(session.client.get("clusters", name))
+    """Show a cluster and its tasks: the instances issued to hosts."""
+    cluster = session.client.get("clusters", name)
+    tasks = [task for task in session.client.pages("tasks") if task["cluster"] == name]
+    tasks.sort(key=itemgetter("service", "instance"))
+    if session.output in ("json", "yaml"):
+        session.show_document({**cluster, "tasks": tasks})
+        return
+    session.show_object(cluster)
+    click.echo()
+    session.show_list(tasks, TASKS, TASKS_WIDE)
 
 
 @clusters.add("status", "", "demo -o wide")

@@ -1,5 +1,6 @@
 """`schedctl clusters`: files applied, services seen and scaled."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,10 +91,23 @@ def test_scale_refuses_less_than_none(twin: Twin, schedctl: Run) -> None:
     assert (schedctl("clusters", "scale", "web", "--", "-1").exit_code, twin.asked) == (2, [])
 
 
-def test_ls_get_and_rm(twin: Twin, schedctl: Run) -> None:
+def test_ls_and_rm(twin: Twin, schedctl: Run) -> None:
     twin.on("GET /clusters", answer({"items": [{"name": "demo", "services": ["web", "api"]}], "next": ""}))
-    twin.on("GET /clusters/demo", answer({"name": "demo"}))
     twin.on("DELETE /clusters/demo", Reply(204))
     assert schedctl("clusters", "ls").stdout == "name |services\ndemo |web api\n"
-    assert schedctl("clusters", "get", "demo").stdout == "name |demo\n"
     assert schedctl("clusters", "rm", "demo").stdout == "demo removed\n"
+
+
+def test_get_shows_the_cluster_and_its_tasks(twin: Twin, schedctl: Run) -> None:
+    task = {"cluster": "demo", "service": "web", "host": "host-a", "state": "running", "ports": {"http": 31000}}
+    others = [{**task, "cluster": "other", "instance": 9}, {**task, "instance": 2}, {**task, "instance": 1}]
+    twin.on("GET /clusters/demo", answer({"name": "demo"}))
+    twin.on("GET /tasks", answer({"items": others, "next": ""}))
+    assert schedctl("clusters", "get", "demo").stdout == (
+        "name |demo\n\n"
+        "service |instance |host   |state   |ports\n"
+        "web     |1        |host-a |running |http=31000\n"
+        "web     |2        |host-a |running |http=31000\n"
+    )
+    shown = json.loads(schedctl("clusters", "get", "demo", "-o", "json").stdout)
+    assert [one["instance"] for one in shown["tasks"]] == [1, 2]
