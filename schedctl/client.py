@@ -147,7 +147,9 @@ def to_json(body: Any) -> bytes:
     try:
         return json.dumps(body, allow_nan=False).encode()
     except ValueError as error:
-        raise errors.BadFile(f"a number in it (.nan or .inf) cannot be sent as JSON: {error}") from error
+        raise errors.BadFile(
+            f"it holds what JSON cannot carry, such as .nan or an anchor in itself: {error}"
+        ) from error
 
 
 def items_of(found: Any) -> list[Any]:

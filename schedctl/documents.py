@@ -4,14 +4,18 @@ Invariant: every fault names the file and, where known, the line; nothing is sen
 PyYAML is imported only when a file is read.
 """
 
+import contextlib
 import functools
+import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from schedctl.errors import BadFile
 
 STDIN = "-"
+DEPTH_MAX = 100
 
 
 def read_text(name: str) -> str:
@@ -32,7 +36,21 @@ def read_bytes(name: str) -> bytes:
 
 def load_document(text: str, name: str) -> Any:
     """The one YAML or JSON document in `text`. Dates stay text. Raises BadFile with the line."""
+    if text.lstrip()[:1] in ("{", "["):
+        with contextlib.suppress(json.JSONDecodeError, RepeatedKey, RecursionError):
+            return json.loads(text, object_pairs_hook=without_repeated_keys)
     return _load(text, name, plain_loader())
+
+
+class RepeatedKey(ValueError):
+    """A JSON object gives a key twice; the YAML reader tells where."""
+
+
+def without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise RepeatedKey
+    return found
 
 
 def load_texts(text: str, name: str) -> Any:
@@ -61,14 +79,29 @@ def _load(text: str, name: str, loader: Any) -> Any:
     import yaml
 
     try:
+        if depth_of(yaml.parse(text, Loader=loader)) > DEPTH_MAX:
+            raise BadFile(f"{name}: is nested more than {DEPTH_MAX} levels deep")
         return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders are safe ones
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         raise BadFile(f"{where}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        summary = str(error).splitlines()[0] if str(error) else "is nested too deeply"
+    except (yaml.YAMLError, ValueError) as error:
+        summary = str(error).splitlines()[0]
         raise BadFile(f"{name}: is not valid YAML or JSON: {summary}") from error
+
+
+def depth_of(events: Iterable[Any]) -> int:
+    """How deep the lists and mappings of a document are nested; the parser that makes values recurses without limit."""
+    from yaml.events import CollectionEndEvent, CollectionStartEvent
+
+    deepest = depth = 0
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        deepest = max(deepest, depth)
+        if deepest > DEPTH_MAX:
+            break
+    return deepest
 
 
 @functools.cache
@@ -79,7 +112,7 @@ def plain_loader() -> Any:
     """
     import yaml
 
-    class PlainLoader(yaml.SafeLoader):
+    class PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
         """See `plain_loader`."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -89,7 +122,8 @@ def plain_loader() -> Any:
                     fault = f"the key {key.value!r} is given twice; remove one"
                     raise yaml.constructor.ConstructorError(None, None, fault, key.start_mark)
                 seen.add(key.value)
-            return super().construct_mapping(node, deep=deep)
+            found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+            return found
 
         def construct_yaml_bool(self, node: Any) -> Any:
             word = self.construct_scalar(node)

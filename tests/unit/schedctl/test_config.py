@@ -72,7 +72,7 @@ def test_an_empty_file_means_the_defaults() -> None:
         ("token: 12345", "token"),
         ("basic_config: {log_level: loud}", "basic_config.log_level"),
         ("- a list", "given.yaml"),
-        ("a: [", "given.yaml:1:5"),
+        ("a: ]", "given.yaml:1:4"),
         ("token: two words", "token"),
     ],
 )

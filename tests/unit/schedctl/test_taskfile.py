@@ -64,7 +64,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "where"), [("tasks: [", "1:9"), ("tasks:\n- cmd: a\n  cmd: b", "3:3"), ("a\n--- b", "2:1")]
+    ("text", "where"), [("tasks:\n- a: ]", "2:6"), ("tasks:\n- cmd: a\n  cmd: b", "3:3"), ("a\n--- b", "2:1")]
 )
 def test_a_malformed_file_is_named_with_its_line(text: str, where: str) -> None:
     assert faults_in(text)[0].startswith(f"tasks.yml:{where}: ")
@@ -98,3 +98,28 @@ def test_a_document_that_must_be_a_mapping_says_what_it_is() -> None:
     Path("graph.yml").write_text("- a")
     with pytest.raises(BadFile, match=r"graph\.yml: must hold a mapping \(key: value\), not a list"):
         load_mapping("graph.yml")
+
+
+def test_json_is_read_as_json() -> None:
+    assert load_document('{"a": "\\u00e9\\ud83d\\ude00", "b": 1e3, "c": null}', "f") == {
+        "a": "é😀",
+        "b": 1000.0,
+        "c": None,
+    }
+
+
+@pytest.mark.parametrize("text", ['{"a": 1,\n"a": 2}', "a: 1\na: 2"])
+def test_a_key_given_twice_is_told_with_its_line(text: str) -> None:
+    with pytest.raises(BadFile, match=r"f:2:1: the key 'a' is given twice"):
+        load_document(text, "f")
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "a: " + "[" * 200_000 + "]" * 200_000])
+def test_a_document_nested_without_end_is_refused(text: str) -> None:
+    with pytest.raises(BadFile, match="f: is nested more than 100 levels deep"):
+        load_document(text, "f")
+
+
+def test_a_value_that_is_not_what_it_looks_like_is_told() -> None:
+    with pytest.raises(BadFile, match="is not valid YAML or JSON"):
+        load_document("a: !!int x", "f")
