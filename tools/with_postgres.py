@@ -1,17 +1,17 @@
-#!/usr/bin/env python3
-"""Runs a command with DATABASE_URL pointing to a PostgreSQL server of its own: tools/with-postgres pytest -m database"""
+"""Runs a command with DATABASE_URL set to a PostgreSQL server of its own, which ends with the command.
+
+`python -m tools.with_postgres pytest -m database`
+"""
 
 import os
 import subprocess
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support.servers import PostgresServer
 
 
 def main(command: list[str]) -> int:
+    """The command's exit code."""
     if not command:
         sys.exit(__doc__)
     server = PostgresServer()
