@@ -1,6 +1,6 @@
 """The project's settings for tests: own data folder, own SQLite file, a broker in memory, quick password hashing.
 
-`DATABASE_URL` is honoured, so that `python -m tools.with_postgres pytest -m database` runs the same tests on PostgreSQL.
+`DATABASE_URL` is honoured: `python -m tools.with_postgres pytest -m database` runs the same tests on PostgreSQL.
 """
 
 import atexit
