@@ -59,13 +59,13 @@ def component(request: HttpRequest, graph_id: str) -> HttpResponse:
     context = {
         "component": found,
         "state": found.state or EXISTS,
-        "needs": rows_named(Component.objects.filter(edges_out__destination=found)),
-        "needed_by": rows_named(Component.objects.filter(edges_in__source=found)),
+        "needs": named(Component.objects.filter(edges_out__destination=found)),
+        "needed_by": named(Component.objects.filter(edges_in__source=found)),
         "document": json.dumps(masked(found.document), indent=2, ensure_ascii=False),
     }
     return render(request, "graphs/_component.html", context)
 
 
-def rows_named(rows: QuerySet[Component]) -> QuerySet[Component, dict[str, str]]:
+def named(rows: QuerySet[Component]) -> list[tuple[str, str]]:
     """Names and states alone, each once."""
-    return rows.values("component_id", "state").distinct().order_by("component_id")
+    return list(rows.values_list("component_id", "state").distinct().order_by("component_id"))

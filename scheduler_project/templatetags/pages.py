@@ -88,6 +88,7 @@ def progress(counts: Mapping[str, int]) -> SafeString:
     words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
     ordered = sorted(counts.items(), key=lambda item: BAR_ORDER.index(item[0]))
     bar = [(name, count) for name, count in ordered if count]
+    bar = [(name, count) for name, count in ordered if count]
     parts = format_html_join("", '<rect data-state="{}" x="{}%" width="{}%" height="100%"/>', shares(bar))
     svg = '<svg class="progress" role="img" aria-label="{}"><title>{}</title>{}</svg>'
     return format_html(svg, words, words, parts)
