@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect
 
 from graphs.models import Component, Edge, Graph, Part
 from scheduler_project.toolkit.events import NewEvent, record
@@ -32,13 +32,22 @@ class Site:
     faults: list[str] = field(default_factory=list)
 
     def watch(self) -> None:
-        self.page.on("console", lambda said: said.type in ("error", "warning") and self.faults.append(said.text))
+        self.page.on("console", self.on_console)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("request", lambda sent: self.faults.extend(self.foreign(sent.url)))
-        self.page.on("response", lambda got: got.status >= 400 and self.faults.append(f"{got.status} {got.url}"))
+        self.page.on("request", self.on_request)
+        self.page.on("response", self.on_response)
 
-    def foreign(self, url: str) -> list[str]:
-        return [] if url.startswith((self.address, "data:", "blob:")) else [f"request to {url}"]
+    def on_console(self, said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            self.faults.append(said.text)
+
+    def on_request(self, sent: Request) -> None:
+        if not sent.url.startswith((self.address, "data:", "blob:")):
+            self.faults.append(f"request to {sent.url}")
+
+    def on_response(self, got: Response) -> None:
+        if got.status >= 400:
+            self.faults.append(f"{got.status} {got.url}")
 
     def open(self, path: str) -> Page:
         self.page.goto(self.address + path)

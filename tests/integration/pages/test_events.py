@@ -1,7 +1,6 @@
 """The stream of events over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -44,12 +43,12 @@ def stream_of(headers: dict[str, str], query: str = "", parts: int = 2) -> tuple
     """The response and the first parts of its body."""
 
     async def ask() -> tuple[Any, bytes]:
-        answer = await AsyncClient().get(f"/api/v1/events{query}", headers=headers)
+        answer: Any = await AsyncClient().get(f"/api/v1/events{query}", headers=headers)
         if not isinstance(answer, StreamingHttpResponse):
             return answer, answer.content
-        body: AsyncIterator[bytes] = answer.streaming_content  # type: ignore[assignment]
+        body = answer.streaming_content
         found = [await anext(body) for _ in range(parts)]
-        await body.aclose()  # type: ignore[attr-defined]
+        await body.aclose()
         return answer, b"".join(found)
 
     return asyncio.run(asyncio.wait_for(ask(), 20))

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import DatabaseError
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -11,6 +12,8 @@ from pytest_django import Settings
 
 from graphs.models import Graph
 from scheduler_project import readiness
+from scheduler_project.celery import app
+from scheduler_project.models import Lease
 from scheduler_project.tasks import PULSE_LASTS_S, pulse
 from scheduler_project.toolkit.events import NewEvent, record
 from tests.integration.pages.conftest import NOW
@@ -62,7 +65,7 @@ def test_not_ready_while_an_expected_host_is_missing(settings: Settings, worker:
 
 
 def test_not_ready_while_migrations_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness.MigrationExecutor, "migration_plan", lambda *_: [("a", False)])
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: [("a", False)])
 
     assert "manage.py migrate" in readiness.check_database(NOW).detail
 
@@ -71,7 +74,7 @@ def test_not_ready_while_the_broker_cannot_be_reached(monkeypatch: pytest.Monkey
     def refuse() -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(readiness.app, "connection_for_write", refuse)
+    monkeypatch.setattr(app, "connection_for_write", refuse)
 
     assert readiness.check_broker(NOW) == readiness.Check("broker", False, "cannot be reached: connection refused")
 
@@ -81,8 +84,8 @@ def test_a_database_that_is_away_is_told_and_not_raised(monkeypatch: pytest.Monk
         raise DatabaseError("the server went away")
 
     monkeypatch.setattr(readiness, "MigrationExecutor", away)
-    monkeypatch.setattr(readiness.Lease.objects, "filter", away)
-    monkeypatch.setattr(readiness.Worker.objects, "connected", away)
+    monkeypatch.setattr(Lease.objects, "filter", away)
+    monkeypatch.setattr(Worker.objects, "connected", away)
 
     assert failing() >= {"database", "control", "hosts"}
 
