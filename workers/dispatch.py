@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from celery import current_app
+from celery import Celery, current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -37,9 +37,12 @@ class Transport(Protocol):
 class BrokerTransport:
     """Sends by Celery messages that expire, so that the queue of a host that never returns stays small."""
 
+    def __init__(self, app: Celery = current_app) -> None:
+        self._app = app
+
     def send(self, orders: Mapping[str, Sequence[Order]]) -> None:
         try:
-            with current_app.producer_pool.acquire(block=True) as producer:
+            with self._app.producer_pool.acquire(block=True) as producer:
                 for host, batch in orders.items():
                     for part in chunks(batch, ORDERS_PER_MESSAGE):
                         self._send_part(producer, host, part)
@@ -48,14 +51,13 @@ class BrokerTransport:
 
     def wake(self) -> None:
         try:
-            current_app.send_task(DISPATCH_TASK, expires=WAKE_LIFE_S, retry_policy=SEND_RETRY)
+            self._app.send_task(DISPATCH_TASK, expires=WAKE_LIFE_S, retry_policy=SEND_RETRY)
         except (OperationalError, OSError) as error:
             logger.warning("dispatch.not_woken error=%s", error)
 
-    @staticmethod
-    def _send_part(producer: object, host: str, part: list[Order]) -> None:
+    def _send_part(self, producer: object, host: str, part: list[Order]) -> None:
         envelope = Orders(host=host, sent_at=time.time(), orders=part)
-        current_app.send_task(
+        self._app.send_task(
             RECEIVE_TASK,
             args=[encode(envelope)],
             queue=host,
