@@ -181,7 +181,7 @@ class FakeAgents:
         raise AssertionError(f"orders and reports still move after {ROUNDS_MAX} rounds")
 
     def _round(self, now: datetime) -> bool:
-        with _committing():
+        with committing():
             store.place_pending(now)
         moved = False
         for agent in self._living():
@@ -265,7 +265,7 @@ class FakeAgents:
 
     def _deliver(self, agent: FakeAgent, now: datetime) -> None:
         reports = Reports(host=agent.host, session=agent.session, sent_at=now.timestamp(), reports=list(agent.spool))
-        with _committing():
+        with committing():
             store.apply_reports(decode_reports(encode(reports)), now)
 
     def _beat(self, agent: FakeAgent, now: datetime, **fields: Any) -> None:
@@ -279,13 +279,13 @@ class FakeAgents:
             address="127.0.0.1",
             **{**agent.stated, **fields},
         )
-        with _committing():
+        with committing():
             store.apply_heartbeat(decode_heartbeat(encode(heartbeat)), now)
 
     def _living(self) -> list[FakeAgent]:
         return [agent for agent in self.agents.values() if agent.alive]
 
 
-def _committing() -> AbstractContextManager[Any]:
+def committing() -> AbstractContextManager[Any]:
     """Inside a test's transaction nothing is ever committed, so what waits for that is run at the end of the block."""
     return TestCase.captureOnCommitCallbacks(execute=True) if connection.in_atomic_block else nullcontext()

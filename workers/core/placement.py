@@ -60,11 +60,11 @@ Scorer = Callable[[Host], tuple[float, ...]]
 
 
 def refuse_disconnected(request: Request, expression: Expression, host: Host) -> str:
-    return "" if host.connected else "is disconnected"
+    return "" if host.connected else "disconnected"
 
 
 def refuse_draining(request: Request, expression: Expression, host: Host) -> str:
-    return "is draining" if host.draining else ""
+    return "draining" if host.draining else ""
 
 
 def refuse_unlike(request: Request, expression: Expression, host: Host) -> str:
@@ -74,7 +74,7 @@ def refuse_unlike(request: Request, expression: Expression, host: Host) -> str:
 def refuse_without_executor(request: Request, expression: Expression, host: Host) -> str:
     if not request.executor or request.executor in host.facts.get("executors", ()):
         return ""
-    return f"has no executor {request.executor}"
+    return f"no executor {request.executor}"
 
 
 def round_robin(host: Host) -> tuple[float, ...]:
@@ -148,7 +148,7 @@ def summary(refusals: Iterable[tuple[str, str]]) -> str:
         names.setdefault(reason, []).append(name)
     if not names:
         return "no worker has ever connected"
-    parts = [f"{_several(hosts)} {reason}" for reason, hosts in list(names.items())[:REASONS_SHOWN]]
+    parts = [f"{_several(hosts)}: {reason}" for reason, hosts in list(names.items())[:REASONS_SHOWN]]
     rest = len(names) - REASONS_SHOWN
     return "no worker fits: " + "; ".join(parts) + (f"; and {rest} more reasons" if rest > 0 else "")
 

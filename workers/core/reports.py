@@ -22,6 +22,7 @@ class CommandNow:
 
     state: str
     attempt: int
+    worker: str = ""
     accepted: bool = False
     cancel_requested: bool = False
     timeout_s: float = 0
@@ -46,8 +47,11 @@ class Verdict:
     stop: bool = False
 
 
-def judge(command: CommandNow, report: Report, now: datetime) -> Verdict:
-    """What one report means for a command."""
+def judge(command: CommandNow, report: Report, host: str, now: datetime) -> Verdict:
+    """What one report of a host's agent means for a command."""
+    if host != command.worker:
+        message = f"{host} reported on it, which is not its worker"
+        return Verdict(late=message, stop=_goes_on(report))
     if report.attempt != command.attempt:
         message = f"a report on attempt {report.attempt} came after attempt {command.attempt} had been sent"
         return Verdict(late=message, stop=_goes_on(report))

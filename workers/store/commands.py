@@ -13,6 +13,7 @@ from django.db import transaction
 
 from scheduler_project.toolkit.errors import Conflict, InvalidDocument
 from workers import dispatch
+from workers.core.attention import ORDER_LIFE_S
 from workers.core.commands import NewCommand, faults_of
 from workers.core.states import COMMAND
 from workers.models import Command
@@ -52,9 +53,10 @@ def cancel(command_ids: Sequence[str], now: datetime, actor: str, reason: str) -
         unsent = [command for command in commands if command.state == "pending"]
         for command in commands:
             command.cancel_requested, command.reason = True, reason
+            command.remind_at = now + timedelta(seconds=ORDER_LIFE_S) if command.attempt else None
         for command in unsent:
             COMMAND.check(command.state, "cancelled")
-            command.state, command.ended_at, command.remind_at = "cancelled", now, None
+            command.state, command.ended_at = "cancelled", now
         Command.objects.bulk_update(commands, ["state", "cancel_requested", "reason", "ended_at", "remind_at"], 500)
         record(unsent, now, actor)
         announce_ended(unsent)

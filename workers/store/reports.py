@@ -95,7 +95,7 @@ class _Batch:
         self._fields: dict[str, set[str]] = {}
         self._events: list[events.NewEvent] = []
         self._pieces: list[CommandOutput] = []
-        self._stops: list[Order] = []
+        self._stops: dict[tuple[str, int], Order] = {}
         self._ended: list[Command] = []
         self._unknown = 0
 
@@ -103,8 +103,6 @@ class _Batch:
         command = self._commands.get(id_of(report.unit))
         if command is None:
             self._unknown += 1
-        elif command.worker is None or command.worker.name != self._host:
-            self._late(command, f"{self._host} reported on it, which is not its worker", report)
         elif isinstance(report, Output):
             self._keep(command, report)
         else:
@@ -120,16 +118,16 @@ class _Batch:
         events.record(self._events, self._now)
         announce_ended(self._ended)
         if self._stops:
-            dispatch.publish_after_commit({self._host: self._stops})
+            dispatch.publish_after_commit({self._host: list(self._stops.values())})
 
     def _judge(self, command: Command, report: Report) -> None:
-        verdict = judge(_as_now(command), report, self._now)
+        verdict = judge(_as_now(command), report, self._host, self._now)
         self._set(command, verdict.fields)
         if verdict.late:
             self._late(command, verdict.late, report)
         if verdict.stop:
-            self._stops.append(
-                StopUnit(unit=report.unit, attempt=report.attempt, grace_s=command.grace_s, reason=verdict.late)
+            self._stops[report.unit, report.attempt] = StopUnit(
+                unit=report.unit, attempt=report.attempt, grace_s=command.grace_s, reason=verdict.late
             )
 
     def _set(self, command: Command, fields: Mapping[str, Any]) -> None:
@@ -154,8 +152,11 @@ class _Batch:
         self._set(command, {"late_reports": command.late_reports + 1})
 
     def _keep(self, command: Command, report: Output) -> None:
-        if report.attempt != command.attempt or report.stream not in STREAMS or report.offset < 0:
-            self._late(command, f"output of attempt {report.attempt} is not kept", report)
+        if self._host != _worker_of(command) or report.attempt != command.attempt:
+            self._late(command, f"output of attempt {report.attempt} on {self._host} is not kept", report)
+            return
+        if report.stream not in STREAMS or report.offset < 0:
+            self._late(command, f"there is no place {report.offset} in {report.stream!r}", report)
             return
         data = report.data[: max(command.output_limit_bytes - report.offset, 0)]
         if data:
@@ -171,10 +172,15 @@ class _Batch:
         return groups
 
 
+def _worker_of(command: Command) -> str:
+    return command.worker.name if command.worker is not None else ""
+
+
 def _as_now(command: Command) -> CommandNow:
     return CommandNow(
         state=command.state,
         attempt=command.attempt,
+        worker=_worker_of(command),
         accepted=command.accepted_at is not None,
         cancel_requested=command.cancel_requested,
         timeout_s=command.timeout_s,

@@ -1,7 +1,7 @@
 """Hosts and commands over HTTP: what is answered, who may ask, and how faults read."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,12 +17,6 @@ from workers.testing import FakeAgents, Ran
 
 pytestmark = pytest.mark.django_db
 LoginAs = Callable[[str], Client]
-
-
-@pytest.fixture
-def agents() -> Iterator[FakeAgents]:
-    with FakeAgents() as agents:
-        yield agents
 
 
 @pytest.fixture
@@ -131,7 +125,7 @@ def test_output_is_read_from_an_offset_until_it_has_ended(agents: FakeAgents, op
     agents.settle(timezone.now())
     address = f"/api/v1/commands/{command.id}/output"
 
-    part = operator.get(address, {"stream": "stdout", "offset": 2})
+    part = operator.get(address, {"stream": "stdout", "offset": "2"})
     rest = operator.get(address, {"stream": "stdout", "offset": part["X-Next-Offset"]})
 
     assert (part.content, part["X-Next-Offset"], part["X-Ended"]) == (b"llo\xff\n", "7", "false")
@@ -146,8 +140,8 @@ def test_output_of_a_running_command_has_not_ended(agents: FakeAgents, operator:
     assert (answer.content, answer["X-Ended"]) == (b"", "false")
 
 
-@pytest.mark.parametrize("query", [{"stream": "stdlog"}, {"offset": -1}])
-def test_an_unknown_stream_or_offset_is_refused(agents: FakeAgents, operator: Client, query: dict[str, Any]) -> None:
+@pytest.mark.parametrize("query", [{"stream": "stdlog"}, {"offset": "-1"}])
+def test_an_unknown_stream_or_offset_is_refused(agents: FakeAgents, operator: Client, query: dict[str, str]) -> None:
     (command,) = store.submit([NewCommand(argv=["talk"])], timezone.now())
 
     assert operator.get(f"/api/v1/commands/{command.id}/output", query).status_code == 422

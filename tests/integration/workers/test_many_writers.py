@@ -12,7 +12,7 @@ from scheduler_project.models import Event
 from workers import store
 from workers.core.commands import NewCommand
 from workers.models import Command, Worker
-from workers.protocol import Accepted, Ended, Numbered, Reports, RunCommand, Started
+from workers.protocol import Accepted, Ended, Numbered, Report, Reports, RunCommand, Started
 from workers.store import placing, sweeping
 from workers.testing import FakeAgents
 
@@ -54,7 +54,7 @@ def test_an_envelope_that_is_applied_by_all_of_them_counts_once(agents: FakeAgen
     agents.connect("host-a", now=NOW)
     commands = store.submit([NewCommand(argv=["true"])] * 20, NOW)
     store.place_pending(NOW)
-    reports = []
+    reports: list[Report] = []
     for command in commands:
         unit, at = f"command/{command.id}", NOW.timestamp()
         reports += [
