@@ -81,8 +81,8 @@ def executor_of(reader: Reader) -> tuple[str, Reader]:
     if isinstance(named, str):
         kind, key = kind or named, named
     elif named is None:
-        kind = kind or next((one for one in OPTIONS if reader.has(one)), "")
-        key = kind
+        key = next((one for one in OPTIONS if reader.has(one)), "executor")
+        kind = kind or (key if key in OPTIONS else "")
     if kind not in OPTIONS:
         words = ", ".join(OPTIONS)
         reader.fault("type", f"must be one of {words}, got {shown(kind)}" if kind else f"is missing; one of {words}")
