@@ -146,6 +146,7 @@ def check_definitions(document: Document, known: Known) -> None:
     for one in document.definitions:
         before = known.definitions.get(identity(one.value))
         if before is not None and not one.faults and before != one.value:
+            parts = changed_parts(before, one.value)
             message = f"{one.name} already exists with other content (differs in {parts}); raise version"
             one.faults.append(Fault(f"{one.path}.version", message))
 
