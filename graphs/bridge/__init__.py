@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _running: list["Bridge"] = []
 
 
-class BridgeStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+class BridgeStep(bootsteps.StartStopStep):
     """Starts the bridge with the worker and stops it in order. Fails the worker where `NATS_URI` is not set."""
 
     requires = {"celery.worker.components:Pool"}

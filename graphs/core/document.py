@@ -145,7 +145,8 @@ class _Top:
             return None
         if not isinstance(value, int) or isinstance(value, bool):
             self.faults.append(Fault("user_id", f"must be a whole number, not {_kind(value)}"))
-        elif abs(value) > words.INT64_MAX:
+            return None
+        if abs(value) > words.INT64_MAX:
             self.faults.append(Fault("user_id", "beyond 64 bits"))
         return value
 

@@ -62,7 +62,7 @@ def _texts(command_ids: Sequence[str]) -> dict[tuple[str, str], str]:
     )
     pieces: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
     for command_id, stream, offset, head in rows:
-        pieces.setdefault((command_id, stream), []).append((offset, head))
+        pieces.setdefault((command_id, stream), []).append((offset, bytes(head)))
     return {
         key: joined(found, 0)[:TEXT_BYTES].decode(errors="replace").replace("\x00", "\ufffd")
         for key, found in pieces.items()

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from graphs.core.advance import Report
 from graphs.core.replies import Reply
-from graphs.models import Component, Graph
+from graphs.models import Component, Graph, GraphQuerySet
 from graphs.providers import aliases, provider
 from graphs.providers.base import Send
 from graphs.store.claiming import Claimed, claim_ready
@@ -93,7 +92,7 @@ def advance(graph_ids: Sequence[str], now: datetime) -> None:
     for batch in batches(graph_ids, GRAPHS_PER_TRANSACTION):
         while claim(batch, here(), now).more:
             pass
-    if Graph.objects.filter(Q(announce_at__lte=now) | Q(pk__in=_ready_elsewhere()), pk__in=graph_ids).exists():
+    if _for_a_bridge(now).filter(pk__in=graph_ids).exists():
         hint_bridge()
 
 
@@ -110,7 +109,7 @@ def sweep(now: datetime) -> None:
     settle_due(now)
     settle_commands(ended_commands(SWEEP_BATCH), now)
     claim_any(here(), now)
-    if Graph.objects.filter(Q(announce_at__lte=now) | Q(pk__in=_ready_elsewhere())).exists():
+    if _for_a_bridge(now).exists():
         hint_bridge()
 
 
@@ -125,8 +124,9 @@ def settle_due(now: datetime) -> None:
             settle(graphs, (), list(found.filter(pk__in=list(keys), graph_id__in=graph_ids)), now)
 
 
-def _ready_elsewhere() -> QuerySet[Graph, dict[str, Any]]:
-    return Graph.objects.with_ready(elsewhere()).values("pk")
+def _for_a_bridge(now: datetime) -> GraphQuerySet:
+    """Graphs with something to send, or with an end to announce, that only a bridge can."""
+    return Graph.objects.filter(Q(announce_at__lte=now) | Q(pk__in=Graph.objects.with_ready(elsewhere()).values("pk")))
 
 
 def _record_unknown(replies: Sequence[Reply], now: datetime) -> None:
