@@ -13,7 +13,7 @@ def change(component_id: str, **fields: Any) -> dict[str, Any]:
     return {"_component": "vpc", "_component_id": component_id, "_action": "create", "_provider": "aws"} | fields
 
 
-def edge(source: str, destination: str, **fields: Any) -> dict[str, Any]:
+def edge(source: Any, destination: Any, **fields: Any) -> dict[str, Any]:
     return {"source": source, "destination": destination} | fields
 
 
