@@ -9,13 +9,14 @@ import click
 from schedctl.cli import Group
 from schedctl.commands.options import Duration
 from schedctl.documents import read_bytes
+from schedctl.errors import TimedOut
 from schedctl.session import Session, each, fields, with_session
 from schedctl.waiting import wait_for
 
 COLUMNS = fields("name", "services")
 WIDE = fields("scheduler", "created_at", "changed_at")
-SERVICES = fields("cluster", "name", "task_name", "task_version", "desired", "issued", "actual")
-SERVICES_WIDE = fields("min", "max", "reason")
+SERVICES = fields("cluster", "name", "task_name", "task_version", "desired", "issued", "actual", "reason")
+SERVICES_WIDE = fields("min", "max")
 TASKS = fields("service", "instance", "host", "state", "ports")
 TASKS_WIDE = fields("id", "name", "version", "restarts", "started_at", "reason")
 
@@ -80,7 +81,7 @@ def apply(session: Session, file: str, wait: float | None) -> None:
     show_changes(session, changes)
     names = {change["name"] for change in changes if change["kind"] == "service"}
     if wait is not None and names:
-        wait_for(lambda: settled(session, names), f"not as desired: {', '.join(sorted(names))};", wait)
+        wait_for_services(session, names, wait)
 
 
 @clusters.add("scale", "web 5")
@@ -117,7 +118,17 @@ def show_changes(session: Session, changes: Iterable[Mapping[str, Any]]) -> None
         click.echo(f"{change['kind']} {change['name']}: {change['action']}{detail}")
 
 
-def settled(session: Session, names: set[str]) -> bool | None:
-    """True when these services have as many healthy instances as desired, else None."""
-    services = [one for one in session.client.pages("services") if one["name"] in names]
-    return all(one["actual"] == one["desired"] for one in services) or None
+def wait_for_services(session: Session, names: set[str], timeout_s: float) -> None:
+    """Returns when these services have as many healthy instances as desired. Raises TimedOut with what each lacks."""
+    unsettled: list[dict[str, Any]] = []
+
+    def settled() -> bool | None:
+        services = [one for one in session.client.pages("services") if one["name"] in names]
+        unsettled[:] = [one for one in services if one["actual"] != one["desired"]]
+        return None if unsettled else True
+
+    try:
+        wait_for(settled, "services are not as desired", timeout_s)
+    except TimedOut as error:
+        lacks = (f"  {one['name']}: {one['actual']} of {one['desired']} run: {one['reason']}" for one in unsettled)
+        raise TimedOut("\n".join([f"{error}:", *lacks])) from error

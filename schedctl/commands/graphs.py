@@ -12,7 +12,7 @@ from schedctl.client import address
 from schedctl.commands.options import TIMEOUT, WAIT
 from schedctl.documents import load_mapping
 from schedctl.session import Session, each, fields, with_session
-from schedctl.tables import safe_cell
+from schedctl.tables import safe_cell, table
 from schedctl.waiting import wait_for
 
 FINAL = frozenset({"completed", "errored", "cancelled"})
@@ -77,8 +77,16 @@ def submit(session: Session, file: str, wait: bool, timeout: float | None) -> in
 @click.argument("file", metavar="FILE")
 @with_session
 def plan(session: Session, file: str) -> None:
-    """Show what submitting a file would do, and do nothing."""
-    session.show_document(session.client.post("graphs", "plan", body=load_mapping(file)))
+    """Show what submitting a file would do, and do nothing.
+
+    Components of one level do not wait for each other.
+    """
+    found = session.client.post("graphs", "plan", body=load_mapping(file))
+    if session.output in ("json", "yaml"):
+        session.show_document(found)
+        return
+    session.show_lines(table(["level", "components"], enumerate(found["levels"], start=1)))
+    click.echo(", ".join(f"{count} to {verb}" for verb, count in found["counts_by_verb"].items()) or "nothing to do")
 
 
 @graphs.add("watch", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
@@ -114,11 +122,14 @@ def components_of(session: Session, graph_id: str) -> list[Any]:
 def follow(session: Session, graph_id: str, timeout_s: float | None) -> int:
     """Prints each change of state until the graph has ended; its exit code."""
     seen: dict[str, str] = {}
+    counts: dict[str, int] = {}
 
     def look() -> dict[str, Any] | None:
         graph: dict[str, Any] = session.client.get("graphs", graph_id)
-        for line in changes(components_of(session, graph_id), seen):
-            click.echo(line)
+        if graph["counts"] != counts:
+            for line in changes(components_of(session, graph_id), seen):
+                click.echo(line)
+            counts.update(graph["counts"])
         return graph if graph["state"] in FINAL else None
 
     graph = wait_for(look, f"graph {graph_id} has not ended", timeout_s)

@@ -1,6 +1,6 @@
 """schedctl against the real API, in this process, as users of each role."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -10,11 +10,15 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
+from clusters import tasks as clusters
+from graphs import store as graphs
 from schedctl.main import cli
 from scheduler_project.models import ApiToken
 from scheduler_project.toolkit import access
+from workers.testing import FakeAgents
 
 Run = Callable[..., Result]
+FACTS = {"executors": ["bash"], "ports": "31000-31100"}
 
 
 class LiveServer(Protocol):
@@ -51,3 +55,21 @@ def schedctl(
         return CliRunner().invoke(cli, list(words), input=stdin, prog_name="schedctl")
 
     return run
+
+
+@pytest.fixture
+def agents(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAgents]:
+    """Agents on two hosts. Whenever schedctl pauses, the clock ticks and the agents act."""
+    with FakeAgents() as agents:
+        agents.connect("host-b", "host-a", now=timezone.now(), facts=FACTS)
+        monkeypatch.setattr("graphs.store.hints.hint", lambda task, *args, **options: None)
+        monkeypatch.setattr("schedctl.waiting.sleep", lambda pause_s: tick(agents))
+        yield agents
+
+
+def tick(agents: FakeAgents) -> None:
+    """What a second of the control process does."""
+    now = timezone.now()
+    graphs.sweep(now)
+    clusters.tick(now)
+    agents.settle(now)

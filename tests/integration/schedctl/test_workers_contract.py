@@ -1,7 +1,7 @@
 """schedctl's view of users, workers and commands against the real API."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +12,6 @@ from workers.testing import FakeAgents, Ran
 
 Run = Callable[..., Result]
 TASK_HEADER = "id|state|worker|stdout|stderr"
-
-
-@pytest.fixture
-def agents(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAgents]:
-    """Agents on two hosts, which act whenever schedctl pauses."""
-    with FakeAgents() as agents:
-        agents.connect("host-b", "host-a", now=timezone.now())
-        monkeypatch.setattr("schedctl.waiting.sleep", lambda pause_s: agents.settle(timezone.now()))
-        yield agents
 
 
 def test_whoami_tells_user_and_role(schedctl: Run) -> None:

@@ -21,7 +21,9 @@ CHANGES = {
 
 
 def services(*counts: int) -> list[Reply]:
-    return [answer({"items": [{**WEB, "issued": 3, "actual": count}], "next": ""}) for count in counts]
+    return [
+        answer({"items": [{**WEB, "issued": 3, "actual": count, "reason": "no host"}], "next": ""}) for count in counts
+    ]
 
 
 @pytest.fixture
@@ -33,8 +35,8 @@ def file() -> str:
 def test_status_shows_desired_issued_and_actual(twin: Twin, schedctl: Run) -> None:
     twin.on("GET /services", *services(2))
     assert schedctl("clusters", "status").stdout == (
-        "cluster |name |task_name |task_version |desired |issued |actual\n"
-        "demo    |web  |server    |1            |3       |3      |2\n"
+        "cluster |name |task_name |task_version |desired |issued |actual |reason\n"
+        "demo    |web  |server    |1            |3       |3      |2      |no host\n"
     )
 
 
@@ -78,7 +80,7 @@ def test_apply_wait_gives_up_at_its_time_limit(twin: Twin, schedctl: Run, file: 
     twin.on("POST /apply", answer(CHANGES))
     twin.on("GET /services", *services(1))
     result = schedctl("clusters", "apply", "--wait", "50ms", file)
-    assert (result.exit_code, "web" in result.stderr) == (124, True)
+    assert (result.exit_code, "  web: 1 of 3 run: no host" in result.stderr) == (124, True)
 
 
 def test_scale_sets_the_desired_number(twin: Twin, schedctl: Run) -> None:

@@ -12,7 +12,7 @@ from click.testing import Result
 from tests.support.scheduler_twin import Reply, Twin, answer, problem
 
 Run = Callable[..., Result]
-G1 = {"id": "g1", "name": "web", "action": "create", "state": "running", "reason": ""}
+G1 = {"id": "g1", "name": "web", "action": "create", "state": "running", "reason": "", "counts": {"running": 1}}
 CLOCK = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
 
 
@@ -34,7 +34,9 @@ def listed(*items: dict[str, Any]) -> Reply:
 def goes(twin: Twin, end: str, reason: str = "") -> None:
     """Graph g1 runs one component after the other and ends so."""
     twin.on("POST /graphs", answer(G1, 201))
-    twin.on("GET /graphs/g1", answer(G1), answer(G1), answer({**G1, "state": end, "reason": reason}))
+    twin.on(
+        "GET /graphs/g1", answer(G1), answer(G1), answer({**G1, "state": end, "reason": reason, "counts": {end: 2}})
+    )
     twin.on(
         "GET /graphs/g1/components",
         listed(component("network::a", "running"), component("instance::b", "waiting")),
@@ -115,9 +117,19 @@ def test_watch_of_an_unknown_graph_ends_at_once(twin: Twin, schedctl: Run) -> No
     assert schedctl("graphs", "watch", "g1").exit_code == 3
 
 
-def test_plan_prints_what_would_happen(twin: Twin, schedctl: Run) -> None:
-    twin.on("POST /graphs/plan", answer({"levels": [["network::a"]]}))
-    assert json.loads(schedctl("graphs", "plan", "-", stdin=b"{id: g1}").stdout) == {"levels": [["network::a"]]}
+def test_plan_prints_the_order_by_level(twin: Twin, schedctl: Run) -> None:
+    levels = [["network::a", "network::b"], ["instance::c"]]
+    twin.on("POST /graphs/plan", answer({"levels": levels, "counts_by_verb": {"create": 2, "delete": 1}}))
+    assert schedctl("graphs", "plan", "-", stdin=b"{id: g1}").stdout == (
+        "level |components\n1     |network::a network::b\n2     |instance::c\n2 to create, 1 to delete\n"
+    )
+    assert json.loads(schedctl("graphs", "plan", "-", "-o", "json", stdin=b"{id: g1}").stdout)["levels"] == levels
+
+
+def test_components_are_asked_for_only_when_their_states_have_changed(twin: Twin, schedctl: Run) -> None:
+    goes(twin, "completed")
+    schedctl("graphs", "watch", "g1")
+    assert len(twin.calls("GET /graphs/g1/components")) < len(twin.calls("GET /graphs/g1"))
 
 
 def test_cancel_and_dot(twin: Twin, schedctl: Run) -> None:

@@ -1,0 +1,89 @@
+"""schedctl's view of graphs against the real API."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from workers.testing import FakeAgents, Ran
+
+Run = Callable[..., Result]
+
+
+def command(name: str, argv: list[str]) -> dict[str, Any]:
+    return {
+        "_component": "command",
+        "_component_id": f"command::{name}",
+        "_action": "create",
+        "_provider": "command",
+        "argv": argv,
+    }
+
+
+@pytest.fixture
+def mapping() -> bytes:
+    """Two commands, one after the other."""
+    edges = [("start", "command::a"), ("command::a", "command::b"), ("command::b", "end")]
+    document = {
+        "id": "g1",
+        "name": "two",
+        "action": "build.create",
+        "changes": [command("a", ["echo", "a"]), command("b", ["false"])],
+        "edges": [{"source": source, "destination": destination} for source, destination in edges],
+    }
+    return json.dumps(document).encode()
+
+
+def states(shown: str) -> list[str]:
+    """The lines of a watched graph without their times."""
+    return [line.split(" ", 1)[1] if line[2:3] == ":" else line for line in shown.splitlines()]
+
+
+def test_submit_wait_shows_the_components_change(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
+    result = schedctl("graphs", "submit", "--wait", "-", stdin=mapping)
+    shown = states(result.stdout)
+    assert result.exit_code == 0
+    assert shown.index("command::a completed") < shown.index("command::b completed")
+    assert shown[-1] == "graph g1 completed"
+
+
+def test_a_failing_component_fails_the_wait_with_its_reason(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
+    agents.run = lambda order: Ran(exit_code=int(order.argv == ["false"]))
+    assert schedctl("graphs", "submit", "-", stdin=mapping).exit_code == 0
+    result = schedctl("graphs", "watch", "g1")
+    assert result.exit_code == 1
+    assert any(line.startswith("command::b errored: ") for line in states(result.stdout))
+
+
+def test_a_graph_is_listed_shown_and_drawn(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
+    schedctl("graphs", "submit", "-", stdin=mapping)
+    assert "g1 |two  |build.create |" in schedctl("graphs", "ls").stdout
+    assert "|command  |create |" in schedctl("graphs", "get", "g1").stdout
+    assert json.loads(schedctl("graphs", "get", "--mapping", "g1").stdout)["id"] == "g1"
+    assert schedctl("graphs", "dot", "g1").stdout.startswith("digraph")
+
+
+def test_a_plan_names_the_order_and_stores_nothing(schedctl: Run, mapping: bytes) -> None:
+    plan = schedctl("graphs", "plan", "-", stdin=mapping)
+    assert plan.stdout == "level |components\n1     |command::a\n2     |command::b\n2 to create\n"
+    assert schedctl("graphs", "get", "g1").exit_code == 3
+
+
+def test_every_fault_of_a_mapping_is_told_with_its_path(schedctl: Run) -> None:
+    faulty = {"id": "g2", "action": "build.create", "changes": [{"_component_id": "command::a"}], "edges": "none"}
+    result = schedctl("graphs", "submit", "-", stdin=json.dumps(faulty).encode())
+    assert (result.exit_code, "  changes[0]" in result.stderr, "  edges" in result.stderr) == (1, True, True)
+
+
+def test_a_graph_is_cancelled(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
+    agents.run = lambda order: Ran(holds=True)
+    schedctl("graphs", "submit", "-", stdin=mapping)
+    assert schedctl("graphs", "cancel", "g1").stdout == "g1 cancelling\n"
+    assert "graph g1 cancelled" in schedctl("graphs", "watch", "g1").stdout
+
+
+def test_another_mapping_under_a_taken_id_is_a_conflict(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
+    schedctl("graphs", "submit", "-", stdin=mapping)
+    assert schedctl("graphs", "submit", "-", stdin=mapping.replace(b"echo", b"date")).exit_code == 5
