@@ -30,8 +30,13 @@ class Follower:
         self._ended: set[str] = set()
 
     def to_end(self) -> dict[str, Any]:
-        """Writes the output until there is no more to come. Returns the ended command."""
-        return wait_for(self._end, f"{self._id} has not ended")
+        """Writes the output until there is no more to come; says where not all was kept. Returns the ended command."""
+        command = wait_for(self._end, f"{self._id} has not ended")
+        for stream, offset in self._offsets.items():
+            size = int(command.get(f"{stream}_bytes") or 0)
+            if size > offset:
+                complain(f"{self._id} wrote {size} bytes to {stream}, of which the first {offset} were kept")
+        return command
 
     def copy(self) -> None:
         """Writes what is new."""

@@ -14,7 +14,7 @@ from schedctl import errors
 from schedctl.cli import Group, complain
 from schedctl.commands.options import TIMEOUT, Duration
 from schedctl.documents import read_bytes
-from schedctl.following import Follower, ended_command, exit_code_of, explain
+from schedctl.following import FINAL, Follower, ended_command, exit_code_of, explain
 from schedctl.session import Columns, Session, each, fields, with_session
 from schedctl.tables import preview
 from schedctl.taskfile import read_tasks
@@ -145,7 +145,9 @@ def wait(session: Session, task_ids: tuple[str, ...], timeout: float | None) -> 
 @with_session
 def cancel(session: Session, task_ids: tuple[str, ...]) -> None:
     """Cancel tasks; what runs is stopped."""
-    each(task_ids, lambda one: session.confirm(session.client.post("commands", one, "cancel"), f"{one} cancelling"))
+    for task_id in task_ids:
+        task = session.client.post("commands", task_id, "cancel")
+        session.confirm(task, f"{task_id} {task['state'] if task['state'] in FINAL else 'cancelling'}")
 
 
 def show(session: Session, items: Iterable[Any]) -> None:

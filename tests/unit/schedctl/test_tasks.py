@@ -21,7 +21,7 @@ DONE: dict[str, Any] = {**C1, "state": "done", "worker": "host-a", "exit_code": 
 def ends(twin: Twin, stdout: bytes = b"", stderr: bytes = b"", **command: Any) -> None:
     """Command c1 has written this and then ended so."""
     twin.on("POST /commands", answer({"items": [C1]}, 201))
-    twin.on("GET /commands/c1", answer({**DONE, **command}))
+    twin.on("GET /commands/c1", answer({**DONE, "stdout_bytes": len(stdout), **command}))
     for stream, data in (("stdout", stdout), ("stderr", stderr)):
         pieces = [output(data, len(data), "true")] if data else []
         twin.on(f"GET /commands/c1/output {stream}", *pieces, output(b"", len(data), "true"))
@@ -210,6 +210,12 @@ def test_logs_prints_the_streams_asked_for(
     assert (result.stdout, result.stderr, result.exit_code) == (stdout, stderr, 0)
 
 
+def test_output_that_was_not_kept_is_told(twin: Twin, schedctl: Run) -> None:
+    ends(twin, stdout=b"out", stdout_bytes=2_000_000)
+    result = schedctl("tasks", "run", "--wait", "x")
+    assert result.stderr == "schedctl: c1 wrote 2000000 bytes to stdout, of which the first 3 were kept\n"
+
+
 def test_logs_of_a_running_task_ends_without_follow(twin: Twin, schedctl: Run) -> None:
     ends(twin, state="running")
     twin.on("GET /commands/c1/output stdout", output(b"so far", 6), output(b"", 6))
@@ -239,7 +245,7 @@ def test_wait_for_an_unknown_task_ends_at_once(twin: Twin, schedctl: Run) -> Non
     assert schedctl("tasks", "wait", "c1").exit_code == 3
 
 
-def test_cancel_cancels_each(twin: Twin, schedctl: Run) -> None:
+def test_cancel_cancels_each_and_tells_what_had_ended_before(twin: Twin, schedctl: Run) -> None:
     twin.on("POST /commands/c1/cancel", answer(C1))
-    twin.on("POST /commands/c2/cancel", answer(C1))
-    assert schedctl("tasks", "cancel", "c1", "c2").stdout == "c1 cancelling\nc2 cancelling\n"
+    twin.on("POST /commands/c2/cancel", answer(DONE))
+    assert schedctl("tasks", "cancel", "c1", "c2").stdout == "c1 cancelling\nc2 done\n"
