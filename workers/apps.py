@@ -8,7 +8,8 @@ class WorkersConfig(AppConfig):
     verbose_name = "Workers"
 
     def ready(self) -> None:
-        """Takes the reports on commands."""
+        """Takes the reports on commands and checks the settings."""
+        from workers import checks  # noqa: F401
         from workers.store import apply_command_reports
         from workers.units import register_kind
 

@@ -11,6 +11,7 @@ import uuid_utils
 from django.conf import settings
 from django.db import transaction
 
+from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.errors import Conflict, InvalidDocument
 from workers import dispatch
 from workers.core.attention import ORDER_LIFE_S
@@ -57,7 +58,7 @@ def cancel(command_ids: Sequence[str], now: datetime, actor: str, reason: str) -
         for command in unsent:
             COMMAND.check(command.state, "cancelled")
             command.state, command.ended_at = "cancelled", now
-        Command.objects.bulk_update(commands, ["state", "cancel_requested", "reason", "ended_at", "remind_at"], 500)
+        update_rows(commands, ["state", "cancel_requested", "reason", "ended_at", "remind_at"])
         record(unsent, now, actor)
         announce_ended(unsent)
         dispatch.publish_after_commit(by_host((command, stop_order(command)) for command in commands))

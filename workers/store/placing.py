@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Count
 
 from scheduler_project.toolkit import events
+from scheduler_project.toolkit.bulk import update_rows
 from workers import dispatch
 from workers.core.attention import ORDER_LIFE_S, place_again_at
 from workers.core.placement import SCORERS, Host, Placement, Request, place
@@ -68,7 +69,7 @@ def _host(worker: Worker, load: int) -> Host:
 def _write_turns(workers: Mapping[str, Worker], given: Sequence[Host]) -> None:
     for host in given:
         workers[host.id].turn = host.turn
-    Worker.objects.bulk_update([workers[host.id] for host in given], ["turn"], BATCH_SIZE)
+    update_rows([workers[host.id] for host in given], ["turn"])
 
 
 def _write(
@@ -83,8 +84,8 @@ def _write(
         if command.reason != placement.reason:
             news.append(command)
         command.reason, command.remind_at = placement.reason, place_again_at(command.created_at, now)
-    Command.objects.bulk_update(sent, PLACED, BATCH_SIZE)
-    Command.objects.bulk_update(waiting, WAITING, BATCH_SIZE)
+    update_rows(sent, PLACED)
+    update_rows(waiting, WAITING)
     record(sent, now)
     events.record([event_of(command, name="command.waiting") for command in news], now)
     dispatch.publish_after_commit(by_host((command, run_order(command)) for command in sent))
@@ -105,6 +106,6 @@ def _give_up(commands: Sequence[Command], now: datetime) -> None:
         why = command.reason or "nothing placed commands in that time"
         command.state, command.ended_at, command.remind_at = "dead", now, None
         command.reason = f"no worker took it within {waited_s:.0f} s: {why}"
-    Command.objects.bulk_update(commands, TOO_LATE, BATCH_SIZE)
+    update_rows(commands, TOO_LATE)
     record(commands, now)
     announce_ended(commands)

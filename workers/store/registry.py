@@ -3,15 +3,17 @@
 Invariant: `draining` is the operator's and no heartbeat changes it; one name has one row and one session.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from scheduler_project.toolkit import events
+from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.errors import Conflict, NotFound
 from workers import dispatch
 from workers.core.registry import Claim, Judgement, Known, judge
@@ -20,12 +22,21 @@ from workers.protocol import Heartbeat, SetDraining
 from workers.store.rows import BATCH_SIZE, claimed, locked
 from workers.units import host_lost_listeners
 
+logger = logging.getLogger(__name__)
 STOPPED = "stopped by its operator"
 CONNECTING = frozenset({Claim.NEW, Claim.RETURNED, Claim.RESTARTED, Claim.TAKEN_OVER, Claim.RENAMED})
 
 
 def apply_heartbeat(heartbeat: Heartbeat, now: datetime) -> None:
     """Notes that an agent lives or stops; registers it where it is new."""
+    try:
+        _apply_heartbeat(heartbeat, now)
+    except IntegrityError:
+        logger.info("heartbeat.registered_elsewhere host=%s", heartbeat.host)
+
+
+def _apply_heartbeat(heartbeat: Heartbeat, now: datetime) -> None:
+    """Raises IntegrityError where another process registers the same worker at this moment; its heartbeat counts."""
     with transaction.atomic():
         rows = locked(Worker.objects.filter(Q(name=heartbeat.host) | Q(id=heartbeat.worker_id)).order_by("id"))
         found = list(rows)
@@ -49,7 +60,7 @@ def disconnect_silent(now: datetime) -> None:
         workers = list(claimed(silent.order_by("id"))[:BATCH_SIZE])
         for worker in workers:
             _leave(worker, f"nothing heard for {(now - worker.last_seen_at).total_seconds():.1f} s", now)
-        Worker.objects.bulk_update(workers, ["state", "reason", "changed_at"], BATCH_SIZE)
+        update_rows(workers, ["state", "reason", "changed_at"])
         _tell_lost(workers, now)
 
 

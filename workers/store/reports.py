@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from scheduler_project.toolkit import events
+from scheduler_project.toolkit.bulk import update_rows
 from workers import dispatch
 from workers.core.reports import CommandNow, judge
 from workers.core.sequence import Progress, advance
@@ -110,7 +111,7 @@ class _Batch:
 
     def write(self) -> None:
         for fields, commands in self._changed().items():
-            Command.objects.bulk_update(commands, fields, BATCH_SIZE)
+            update_rows(commands, fields)
         CommandOutput.objects.bulk_create(self._pieces, BATCH_SIZE, ignore_conflicts=True)
         if self._unknown:
             message = f"{self._unknown} reports were on commands that do not exist"

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from scheduler_project.toolkit.bulk import update_rows
 from workers import dispatch
 from workers.core.attention import Attention, Quiet, Step, attend
 from workers.core.states import COMMAND
@@ -50,7 +51,7 @@ def attend_quiet(now: datetime) -> None:
         ]
         for command, attention in zip(commands, attentions, strict=True):
             command.remind_at = attention.remind_at
-        Command.objects.bulk_update(commands, ATTENDED, BATCH_SIZE)
+        update_rows(commands, ATTENDED)
         record(moved, now)
         announce_ended([command for command in moved if command.state in COMMAND.final])
         _send(commands, attentions)

@@ -12,7 +12,7 @@ from scheduler_project.models import Event
 from workers import store
 from workers.core.commands import NewCommand
 from workers.models import Command, Worker
-from workers.protocol import Accepted, Ended, Numbered, Report, Reports, RunCommand, Started
+from workers.protocol import Accepted, Ended, Heartbeat, Numbered, Report, Reports, RunCommand, Started
 from workers.store import placing, sweeping
 from workers.testing import FakeAgents
 
@@ -93,3 +93,14 @@ def test_one_key_submitted_by_all_of_them_is_one_command(agents: FakeAgents) -> 
     at_once(lambda: store.submit([NewCommand(argv=["true"], idempotency_key="k1")], NOW))
 
     assert Command.objects.count() == 1
+
+
+def test_one_new_worker_heard_by_all_of_them_is_registered_once(agents: FakeAgents) -> None:
+    heartbeat = Heartbeat(
+        host="host-a", worker_id="a", session="s", started_at=1, sent_at=1, version="1", address="here"
+    )
+
+    at_once(lambda: store.apply_heartbeat(heartbeat, NOW))
+
+    assert Worker.objects.get().state == "connected"
+    assert Event.objects.filter(name="worker.connected").count() == 1

@@ -1,0 +1,75 @@
+"""Many rows written in one statement, on each database."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from scheduler_project.toolkit.bulk import ROWS_PER_STATEMENT, update_rows
+from workers.models import Command, Worker
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 21, 12, 30, 15, 123456, tzinfo=UTC)
+FIELDS = ["argv", "stdin", "reason", "timeout_s", "attempt", "worker", "cancel_requested", "exit_code", "started_at"]
+
+
+def stored(number: int) -> list[Command]:
+    rows = [Command(id=f"c{index:04}", argv=["true"], created_at=NOW) for index in range(number)]
+    return Command.objects.bulk_create(rows)
+
+
+def values_of(command: Command) -> list[Any]:
+    return [bytes(getattr(command, name)) if name == "stdin" else getattr(command, name) for name in FIELDS]
+
+
+def test_every_row_gets_its_own_values_of_every_type(django_assert_num_queries: Any) -> None:
+    worker = Worker.objects.create(
+        id="w", name="host-a", registered_at=NOW, last_seen_at=NOW, silent_at=NOW, changed_at=NOW
+    )
+    first, second, untouched = stored(3)
+    first.argv, first.stdin, first.reason, first.timeout_s = ["é", 'a"b'], b"\x00\xff", "x" * 5000, 1.5
+    first.attempt, first.worker, first.cancel_requested, first.exit_code = 3, worker, True, -1
+    first.started_at = NOW
+    second.reason = "100 % {} it's"
+
+    with django_assert_num_queries(1):
+        update_rows([first, second], FIELDS)
+
+    rows = {row.id: row for row in Command.objects.select_related("worker")}
+    assert values_of(rows[first.id]) == values_of(first)
+    assert values_of(rows[second.id]) == values_of(second)
+    assert rows[untouched.id].reason == ""
+
+
+def test_a_column_of_nothing_but_nulls_is_written() -> None:
+    rows = stored(2)
+    Command.objects.update(started_at=NOW, exit_code=1)
+
+    update_rows(rows, ["started_at", "exit_code"])
+
+    assert set(Command.objects.values_list("started_at", "exit_code")) == {(None, None)}
+
+
+def test_fields_that_are_not_named_stay() -> None:
+    (row,) = stored(1)
+    row.state, row.reason = "dead", "why"
+
+    update_rows([row], ["reason"])
+
+    assert Command.objects.values_list("state", "reason").get() == ("pending", "why")
+
+
+def test_a_long_list_is_written_in_parts(django_assert_num_queries: Any) -> None:
+    rows = stored(ROWS_PER_STATEMENT + 1)
+    for row in rows:
+        row.reason = row.id
+
+    with django_assert_num_queries(2):
+        update_rows(rows, ["reason"])
+
+    assert all(row.reason == row.id for row in Command.objects.all())
+
+
+def test_an_empty_list_asks_nothing(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        update_rows([], ["reason"])
