@@ -28,7 +28,7 @@ def overview(now: datetime) -> dict[str, Any]:
         "now": now,
         "hosts": hosts,
         "services": services,
-        "graphs": list(Graph.objects.unfinished().order_by("-created_at")[:GRAPHS_SHOWN]),
+        "graphs": list(Graph.objects.unfinished()[:GRAPHS_SHOWN]),
         "last_graphs": list(Graph.objects.exclude(ended_at=None).order_by("-ended_at")[:GRAPHS_SHOWN]),
         "failures": list(failures.order_by("-id")[:FAILURES_SHOWN]),
         "counts": {

@@ -19,7 +19,7 @@ let repaint = 0;
 
 onEvent(({ subject, name, data, message }) => {
   if (subject !== page.dataset.subject) return;
-  if (name.startsWith("component.") && components.has(data.component)) change(data, message);
+  if (data.state && components.has(data.component)) change(data, message);
   else fetchSoon();
 }, fetchSoon);
 wire();

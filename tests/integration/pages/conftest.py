@@ -88,6 +88,7 @@ def graph(db: None) -> Graph:
     """`network::web` is completed, `instance::web` runs and waits for it and for `vpc::main`, which exists."""
     made = Graph.objects.create(
         id="b1",
+        serial="1",
         name="shop",
         action="build.create",
         source="http",

@@ -88,7 +88,7 @@ def test_home_tells_the_last_failures_with_reason_and_link(viewer: Client, graph
 def test_home_asks_the_same_number_of_questions_however_much_there_is(
     graph: Graph, command: Command, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    Graph.objects.create(id="b2", action="build.create", source="http", digest="d", created_at=NOW)
+    Graph.objects.create(id="b2", serial="2", action="build.create", source="http", digest="d", created_at=NOW)
     record([NewEvent("graph.errored", "graph:b1", "", "error")] * 3, NOW)
 
     with django_assert_num_queries(HOME_QUERIES):
