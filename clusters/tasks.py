@@ -46,8 +46,8 @@ def reconcile(service_ids: Sequence[int], now: datetime) -> None:
         if not store.claim_turn(now):
             return
         list(Service.objects.select_for_update().filter(pk__in=service_ids).order_by("pk").values_list("pk"))
-        snapshot = loading.snapshot_of(service_ids)
-        units.send(store.apply_plan(decide(snapshot, now), snapshot, now))
+        plan = decide(loading.snapshot_of(service_ids), now)
+        units.send(store.apply_plan(plan, now))
 
 
 def send_again(now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Writes issued state: tasks, as plans and agents' reports move them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -11,8 +11,8 @@ from django.db.models import Case, Value, When
 from clusters.core import document
 from clusters.core.orders import keep_order
 from clusters.core.reports import Progress, advance
-from clusters.core.snapshot import Issue, Plan, Snapshot
-from clusters.core.states import LIVE, TASK, UNFINISHED
+from clusters.core.snapshot import Issue, Plan
+from clusters.core.states import LIVE, TASK
 from clusters.errors import NoSuchTask, TaskNotLive
 from clusters.models import Cluster, Service, Task
 from scheduler_project.toolkit import leases
@@ -50,11 +50,11 @@ def claim_turn(now: datetime) -> bool:
     return leases.claim_turn(TURN, now)
 
 
-def apply_plan(plan: Plan, snapshot: Snapshot, now: datetime) -> Orders:
+def apply_plan(plan: Plan, now: datetime) -> Orders:
     """Writes a plan in the transaction that loaded its snapshot. Returns the orders that follow from it."""
     tasks = Task.objects.select_related("service", "host", "definition").in_bulk([*plan.stop, *plan.lose, *plan.leave])
-    move(tasks, plan.lose, UNFINISHED, now, state="lost", ended_at=now, resend_at=now)
-    move(tasks, plan.stop, LIVE, now, state="stopping", resend_at=now + RESEND_AFTER)
+    move(tasks, plan.lose, "lost", now, ended_at=now, resend_at=now)
+    move(tasks, plan.stop, "stopping", now, resend_at=now + RESEND_AFTER)
     Task.objects.filter(pk__in=plan.leave, state__in=LIVE).update(leaving=reasons_case(plan.leave))
     Task.objects.filter(pk__in=plan.forget).update(next_issue_at=None)
     issued = insert(plan.issue, now)
@@ -67,14 +67,15 @@ def apply_plan(plan: Plan, snapshot: Snapshot, now: datetime) -> Orders:
     return orders
 
 
-def move(
-    tasks: Mapping[str, Task], reasons: Mapping[str, str], sources: Iterable[str], now: datetime, **to: object
-) -> None:
-    """Brings tasks into a state, each with its reason, from the states that the plan was made for."""
+def move(tasks: Mapping[str, Task], reasons: Mapping[str, str], state: str, now: datetime, **fields: object) -> None:
+    """Brings tasks into a state, each with its reason, from any state that allows the move."""
     if not reasons:
         return
-    Task.objects.filter(pk__in=reasons, state__in=sources).update(reason=reasons_case(reasons), **to)
-    record([task_event(tasks[pk], str(to["state"]), reason) for pk, reason in reasons.items() if pk in tasks], now)
+    moving = Task.objects.filter(pk__in=reasons, state__in=TASK.sources(state))
+    moving.update(state=state, reason=reasons_case(reasons), **fields)
+    for task_id, reason in reasons.items():
+        tasks[task_id].state, tasks[task_id].reason = state, reason
+    record([task_event(tasks[task_id], state, reason) for task_id, reason in reasons.items()], now)
 
 
 def reasons_case(reasons: Mapping[str, str]) -> Case | Value:
