@@ -15,6 +15,7 @@ from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from scheduler_project.liveness import touch
 from scheduler_project.toolkit import leases
 
 PERIODIC_TASKS_S = {
@@ -92,16 +93,18 @@ class LeasedScheduler(Scheduler):
 
     def tick(self, *_args: Any, **_kwargs: Any) -> float:
         """Sends what is due. Returns the seconds until the next tick."""
+        wait_s = LONGEST_SLEEP_S
         try:
             if self.leadership.holds(timezone.now()):
-                return self.send_due()
+                wait_s = self.send_due()
+            touch()
         except django.db.Error as error:
             log.warning("clock.waits for the database: %s", first_line(error))
             django.db.close_old_connections()
         except (SchedulingError, OperationalError, OSError) as error:
             log.warning("clock.waits for the broker: %s", first_line(error))
             self.drop_connection()
-        return LONGEST_SLEEP_S
+        return wait_s
 
     def send_due(self) -> float:
         """Sends every due entry. Returns the seconds until the next one is due."""

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from schedctl.main import COMMANDS, cli
+from tests.support.processes import unmeasured_environment
 
 ROOT = Path(__file__).parents[3]
 HELP_LIMIT_S = 0.150
@@ -95,8 +96,9 @@ def wall_time_s_of_help() -> float:
 
 
 def python(*words: str) -> str:
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, cwd=ROOT)
-    return done.stdout
+    command = [sys.executable, *words]
+    environment = unmeasured_environment()
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment).stdout
 
 
 def test_the_reference_names_every_command_and_no_other() -> None:
