@@ -1,7 +1,8 @@
 """What to do about a command that nothing has been heard of for a while.
 
 Invariant: an order is void once `remind_at` has passed, so a command that its worker never acknowledged can be given to
-another; one that was acknowledged is never sent elsewhere, because it may have run.
+another; one that was acknowledged is never sent elsewhere, because it may have run. A worker that comes back brings
+forward what waits for it, so nothing is looked at again and again while it is away.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from workers.core.reports import ASK_AFTER_S
 from workers.core.states import COMMAND
 
 ORDER_LIFE_S = 10
+AWAY_S = 3600
 PLACE_AGAIN_MIN_S = 1.0
 PLACE_AGAIN_MAX_S = 15.0
 
@@ -76,7 +78,9 @@ def _owed_stop(quiet: Quiet, now: datetime) -> Attention:
     """A dead command's agent may still carry it out; it is told to stop until it answers."""
     if not quiet.worker:
         return Attention(Step.FORGET)
-    return Attention(Step.STOP if quiet.connected else Step.WAIT, remind_at=_after(now, ORDER_LIFE_S))
+    if not quiet.connected:
+        return Attention(Step.WAIT, remind_at=_after(now, AWAY_S))
+    return Attention(Step.STOP, remind_at=_after(now, ORDER_LIFE_S))
 
 
 def _never_acknowledged(quiet: Quiet, now: datetime) -> Attention:
@@ -100,7 +104,7 @@ def _gone(quiet: Quiet, now: datetime, lost_after_s: float) -> Attention:
     if lost_at <= now:
         away_s = (now - quiet.gone_at).total_seconds()
         return Attention(Step.DEAD, f"{quiet.worker} is lost since {away_s:.0f} s with it; it may have run", now)
-    return Attention(Step.WAIT, remind_at=min(lost_at, _after(now, ASK_AFTER_S)))
+    return Attention(Step.WAIT, remind_at=lost_at)
 
 
 def _after(now: datetime, seconds: float) -> datetime:

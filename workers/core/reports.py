@@ -83,6 +83,8 @@ def _goes_on(report: Report) -> bool:
 
 def _after_the_end(command: CommandNow, report: Report) -> Verdict:
     """An end that was learnt stays. An agent that answers has nothing left to be stopped."""
+    if isinstance(report, Unknown):
+        return Verdict({"remind_at": None})
     if not _goes_on(report):
         message = f"{type(report).__name__} came after it had become {command.state}"
         return Verdict({"remind_at": None}, late=message)

@@ -17,6 +17,7 @@ from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.errors import Conflict, NotFound
 from workers import dispatch
 from workers.core.registry import Claim, Judgement, Known, judge
+from workers.core.states import COMMAND
 from workers.models import Command, Worker
 from workers.protocol import Heartbeat, SetDraining
 from workers.store.rows import BATCH_SIZE, claimed, locked
@@ -167,8 +168,8 @@ def _ask_for_work(worker: Worker, now: datetime) -> None:
     """Has what waits placed at once, and the commands that the worker had taken asked after."""
     with transaction.atomic():
         Command.objects.filter(state="pending", remind_at__gt=now).update(remind_at=now)
-        taken = Command.objects.filter(worker=worker, remind_at__gt=now, accepted_at__isnull=False)
-        taken.update(remind_at=now)
+        known = Q(accepted_at__isnull=False) | Q(state__in=COMMAND.final)
+        Command.objects.filter(known, worker=worker, remind_at__gt=now).update(remind_at=now)
         dispatch.wake_after_commit()
 
 

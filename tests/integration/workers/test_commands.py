@@ -358,6 +358,21 @@ def test_a_running_command_is_cancelled_by_its_agent(agents: FakeAgents) -> None
     assert (asked, ended.state, ended.reason, ended.signal) == ("running", "cancelled", "no longer wanted", 15)
 
 
+def test_cancelling_what_a_lost_worker_may_hold_stops_it_there_when_it_returns(agents: FakeAgents) -> None:
+    command = placed(agents)
+    agents.lose("host-a")
+    store.sweep(after(11))
+    store.cancel([command.id], after(12), "ann", "no longer wanted")
+    store.sweep(after(23))
+
+    agents.connect("host-a", now=after(60))
+    tick(agents, after(60))
+
+    (stop,) = [order for order in agents.agents["host-a"].taken if isinstance(order, StopUnit)]
+    assert (stop.unit, stop.attempt) == (f"command/{command.id}", 1)
+    assert (now_of(command).state, now_of(command).remind_at) == ("cancelled", None)
+
+
 def test_a_lost_order_to_stop_is_repeated(agents: FakeAgents) -> None:
     agents.connect("host-a", now=NOW)
     agents.run = lambda order: Ran(holds=True)

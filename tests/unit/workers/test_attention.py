@@ -68,6 +68,13 @@ def test_a_lost_worker_is_looked_at_again_exactly_when_its_time_is_over() -> Non
     assert attend(quiet, NOW, LOST_AFTER_S).remind_at == NOW + timedelta(seconds=5)
 
 
+def test_nothing_is_looked_at_often_for_a_worker_that_stays_away() -> None:
+    attention = attend(replace(RUNNING, state="dead", **gone(1)), NOW, LOST_AFTER_S)
+
+    assert attention.remind_at is not None
+    assert attention.remind_at >= NOW + timedelta(minutes=10)
+
+
 @pytest.mark.parametrize(
     ("quiet", "reason"),
     [

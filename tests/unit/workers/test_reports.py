@@ -123,6 +123,12 @@ def test_a_host_that_is_not_its_worker_changes_nothing() -> None:
     assert (verdict.late, verdict.stop) == ("host-b reported on it, which is not its worker", True)
 
 
+def test_an_agent_that_does_not_know_what_has_ended_owes_nothing() -> None:
+    verdict = judge(command("cancelled"), UNKNOWN, "host-a", NOW)
+
+    assert (verdict.fields, verdict.late) == ({"remind_at": None}, "")
+
+
 def test_an_end_that_comes_twice_is_late() -> None:
     assert judge(command("done"), ENDED, "host-a", NOW).late == "Ended came after it had become done"
 
