@@ -34,7 +34,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar: the operator's pages, then each app with the models that the user may see."""
     from django.contrib.admin import site
 
-    pages = [{"title": title, "icon": icon, "link": reverse(name)} for title, icon, name in PAGES]
+    pages = [{"title": title, "icon": icon, "link": reverse(name), "active": False} for title, icon, name in PAGES]
     apps = {app["app_label"]: app for app in site.get_app_list(request)}
     shown = [apps.pop(label) for label in APP_ORDER if label in apps] + list(apps.values())
     return [section("Pages", pages), *(section(app["name"], links_of(app)) for app in shown)]

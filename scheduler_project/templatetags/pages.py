@@ -21,9 +21,9 @@ WORDS_OF = {"worker": "host"}
 
 
 @register.simple_tag
-def state(name: str) -> SafeString:
-    """A state as a badge."""
-    return format_html('<span class="state" data-state="{}">{}</span>', name, name)
+def state(name: str, shown_like: str = "") -> SafeString:
+    """A state as a badge; with the colour and sign of `shown_like` where a state alone does not tell good from bad."""
+    return format_html('<span class="state" data-state="{}">{}</span>', shown_like or name, name)
 
 
 @register.simple_tag

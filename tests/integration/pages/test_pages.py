@@ -160,6 +160,7 @@ def test_commands_are_listed_with_exit_code_and_host(viewer: Client, command: Co
     page = text_of(viewer, "/commands/")
 
     assert '<span class="exit" data-exit="other">3</span>' in page
+    assert '<span class="state" data-state="failed">done</span>' in page
     assert 'href="/hosts/host-a"' in page
 
 
