@@ -144,7 +144,7 @@ GRAPH_PROVIDERS: dict[str, dict[str, Any]] = {
     "nats": {"BACKEND": "graphs.providers.nats.NatsProvider"},
     "command": {"BACKEND": "graphs.providers.command.CommandProvider"},
 }
-GRAPH_RESEND_S = env.seconds("SCHEDULER_GRAPH_RESEND_S", 30)
+GRAPH_RESEND_S = env.seconds("SCHEDULER_GRAPH_RESEND_S", 10)
 GRAPH_REPLY_TIMEOUT_S = env.seconds("SCHEDULER_GRAPH_REPLY_TIMEOUT_S", 0)
 FLOWER_URL = os.environ.get("SCHEDULER_FLOWER_URL", "")
 SCHEDULER_PLACEMENT = os.environ.get("SCHEDULER_PLACEMENT", "round_robin")

@@ -59,6 +59,11 @@ class Bridge:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
 
+    @property
+    def connected(self) -> bool:
+        """Whether NATS is reached now."""
+        return self._link.connected
+
     def start(self) -> None:
         """Connects and works in the background; returns at once."""
         self._link.start()

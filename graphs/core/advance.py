@@ -15,11 +15,15 @@ from graphs.core.states import COMPONENT, GRAPH
 
 @dataclass(frozen=True)
 class Node:
-    """One change of the graph. `blockers` is the number of its dependencies that are not completed."""
+    """One change of the graph.
+
+    `blockers` counts dependencies that are not completed; `attempts` is how often it may be sent in all.
+    """
 
     state: str
     attempt: int
     blockers: int
+    attempts: int = 1
     resend_at: datetime | None = None
     deadline_at: datetime | None = None
 
@@ -119,10 +123,16 @@ class _Step:
         if self.state_of(component_id, node) != "running" or self.snapshot.state in GRAPH.final:
             return
         if node.deadline_at is not None and node.deadline_at <= now:
-            self.move(Move(component_id, "errored", f"no reply by {node.deadline_at.isoformat(timespec='seconds')}"))
+            why = f"attempt {node.attempt} had no reply by {node.deadline_at.isoformat(timespec='seconds')}"
+            again = node.attempt < node.attempts and self.starts_things
+            self.move(Move(component_id, "waiting" if again else "errored", why))
         elif node.resend_at is not None and node.resend_at <= now:
             state = "cancelled" if self.snapshot.cancel_requested else "waiting"
             self.move(Move(component_id, state, f"attempt {node.attempt} is not known to have been sent"))
+
+    @property
+    def starts_things(self) -> bool:
+        return may_start(self.snapshot.counts, self.snapshot.cancel_requested)
 
     def state_of(self, component_id: str, node: Node) -> str:
         move = self.moved.get(component_id)

@@ -35,6 +35,16 @@ class ComponentSpec:
     state: str
     document: Mapping[str, Any]
 
+    @property
+    def timeout_s(self) -> float:
+        """How long a reply is awaited; 0 where the component does not say."""
+        return float(self.document.get(words.TIMEOUT_KEY) or 0)
+
+    @property
+    def attempts(self) -> int:
+        """How often it is sent, in all, while no reply comes in time."""
+        return int(self.document.get(words.ATTEMPTS_KEY) or 1)
+
 
 @dataclass(frozen=True)
 class EdgeSpec:
@@ -228,9 +238,25 @@ def _change_faults(change: ComponentSpec, path: str, provider_faults: ProviderFa
     given = change.document.get(words.STATE_KEY)
     if given not in (None, "", *INITIAL_STATES):
         faults.append(Fault(f"{path}.{words.STATE_KEY}", f"{given!r} is none of {', '.join(INITIAL_STATES)}"))
+    faults += _policy_faults(change.document, path)
     if not faults:
         faults += provider_faults(change.provider, change.document, path)
     return faults
+
+
+def _policy_faults(document: Mapping[str, Any], path: str) -> list[Fault]:
+    faults: list[Fault] = []
+    timeout_s = document.get(words.TIMEOUT_KEY)
+    if timeout_s is not None and not _is_number(timeout_s, int | float, words.TIMEOUT_S_MAX):
+        faults.append(Fault(f"{path}.{words.TIMEOUT_KEY}", "must be a number of seconds above 0"))
+    attempts = document.get(words.ATTEMPTS_KEY)
+    if attempts is not None and not _is_number(attempts, int, words.ATTEMPTS_MAX):
+        faults.append(Fault(f"{path}.{words.ATTEMPTS_KEY}", f"must be a whole number from 1 to {words.ATTEMPTS_MAX}"))
+    return faults
+
+
+def _is_number(value: Any, kind: Any, largest: float) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and 0 < value <= largest
 
 
 def token_problem(value: Any) -> str:

@@ -1,7 +1,7 @@
 """The state machines of graphs and their components.
 
-A running component goes back to waiting only when its send is not known to have happened; it is then sent again under
-the next attempt.
+A running component goes back to waiting when its send is not known to have happened, or when no reply came in time and
+its mapping allows another attempt; it is then sent again under the next attempt.
 """
 
 from scheduler_project.toolkit.states import StateMachine

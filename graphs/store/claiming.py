@@ -114,17 +114,15 @@ def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[st
 
 def _write_started(started: Sequence[_Started], now: datetime) -> None:
     """Compare-and-set of state and attempt. What templates gave is kept with the row."""
-    keys: dict[tuple[bool, int], list[int]] = defaultdict(list)
+    alike: dict[tuple[bool, int, float], list[int]] = defaultdict(list)
     for one in started:
-        keys[provider(one.row.backend).supports_transaction, one.row.attempt].append(one.row.pk)
-    for (here, attempt), pks in keys.items():
-        times = {"resend_at": None, "deadline_at": None} if here else _times(now)
+        here = provider(one.row.backend).supports_transaction
+        alike[here, one.row.attempt, one.row.timeout_s].append(one.row.pk)
+    for (here, attempt, timeout_s), pks in alike.items():
+        times = {"sent_at": now, "resend_at": None, "deadline_at": None} if here else _times(timeout_s, now)
         for batch in batches(pks):
             rows = Component.objects.filter(pk__in=batch, state="waiting", attempt=attempt)
-            written = rows.update(
-                state="running", reason="", attempt=attempt + 1, started_at=now, sent_at=now if here else None, **times
-            )
-            if written != len(batch):
+            if rows.update(state="running", reason="", attempt=attempt + 1, started_at=now, **times) != len(batch):
                 raise LostRace
     for one in started:
         one.row.state, one.row.reason, one.row.attempt = "running", "", one.row.attempt + 1
@@ -133,13 +131,16 @@ def _write_started(started: Sequence[_Started], now: datetime) -> None:
         Component.objects.bulk_update(filled_in, FILLED_IN, batch_size=CLAIM_BATCH)
 
 
-def _times(now: datetime) -> dict[str, datetime | None]:
-    """When a send that is not known to have happened is repeated, and when a reply must be there."""
-    within_s = settings.GRAPH_REPLY_TIMEOUT_S
-    return {
-        "resend_at": now + timedelta(seconds=settings.GRAPH_RESEND_S),
-        "deadline_at": now + timedelta(seconds=within_s) if within_s else None,
-    }
+def _times(timeout_s: float, now: datetime) -> dict[str, datetime | None]:
+    """When a send that is not known to have happened is repeated, and until when a reply is awaited."""
+    resend_at = now + timedelta(seconds=settings.GRAPH_RESEND_S)
+    return {"sent_at": None, "resend_at": resend_at, "deadline_at": deadline(timeout_s, now)}
+
+
+def deadline(timeout_s: float, now: datetime) -> datetime | None:
+    """Until when a reply is awaited; None for ever."""
+    within_s = timeout_s or settings.GRAPH_REPLY_TIMEOUT_S
+    return now + timedelta(seconds=within_s) if within_s else None
 
 
 def _write_failed(failed: Sequence[Component], now: datetime) -> None:

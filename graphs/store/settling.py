@@ -91,7 +91,7 @@ def _load(rows: Sequence[Component]) -> Loaded:
 
 
 def _node(row: Component) -> Node:
-    return Node(row.state, row.attempt, row.blockers, row.resend_at, row.deadline_at)
+    return Node(row.state, row.attempt, row.blockers, row.attempts, row.resend_at, row.deadline_at)
 
 
 def _apply(

@@ -14,6 +14,7 @@ from graphs.core.values import digest
 from graphs.core.words import END, START
 from graphs.models import Component, Edge, Graph, Part
 from graphs.providers import alias_of, component_faults
+from graphs.store.claiming import deadline
 from graphs.store.ending import end_if_over
 from graphs.store.hints import advance_after_commit
 from scheduler_project.toolkit.errors import Conflict
@@ -86,10 +87,12 @@ def _create_components(graph: Graph, spec: GraphSpec, now: datetime) -> tuple[di
     for row, change in zip(changes, spec.changes, strict=True):
         row.state = change.state
         row.backend = alias_of(change.provider)
+        row.timeout_s, row.attempts = change.timeout_s, change.attempts
         row.blockers = blockers[change.component_id]
         row.position = positions.get(change.component_id, 0)
         if change.state == "running":
             row.attempt, row.started_at, row.sent_at = 1, now, now
+            row.deadline_at = deadline(row.timeout_s, now)
             row.reason = "was in flight when the graph was submitted"
     Component.objects.bulk_create([*existing, *changes], batch_size=BATCH)
     return {row.component_id: row.pk for row in existing}, {row.component_id: row.pk for row in changes}

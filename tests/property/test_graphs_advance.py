@@ -58,7 +58,12 @@ class Run:
     def step(self, reports: list[Report], lost: frozenset[str] = frozenset()) -> None:
         resend_at = NOW - timedelta(seconds=1)
         nodes = {
-            name: Node(self.states[name], self.attempts[name], self.blockers[name], resend_at if name in lost else None)
+            name: Node(
+                self.states[name],
+                self.attempts[name],
+                self.blockers[name],
+                resend_at=resend_at if name in lost else None,
+            )
             for name in self.needed
         }
         snapshot = Snapshot(self.state, self.cancel_requested, dict(self.counts), nodes, self.dependants)

@@ -265,11 +265,11 @@ def test_nothing_is_claimed_while_nats_is_away_and_all_is_sent_when_it_is_back(n
 def test_a_send_that_was_claimed_and_never_made_is_made_again_as_the_next_attempt(nats: Nats) -> None:
     store.submit(mapping({"vpc::a": []}), NOW, source="http")
     store.claim_any(["nats"], NOW)
-    store.sweep(NOW + timedelta(seconds=29))
+    store.sweep(NOW + timedelta(seconds=9))
     nats.work()
     assert nats.server.subjects("vpc.*.*") == []
 
-    store.sweep(NOW + timedelta(seconds=31))
+    store.sweep(NOW + timedelta(seconds=11))
     nats.work()
     assert [message.headers["Scheduler-Attempt"] for message in nats.server.published] == ["2"]
     assert "attempt 1 is not known to have been sent" in Event.objects.get(name="component.waiting").message
@@ -291,6 +291,21 @@ def test_no_reply_within_the_timeout_fails_the_component(nats: Nats, settings: A
     nats.now += timedelta(seconds=61)
     nats.work()
     assert "no reply by 2026-01-02T03:05:05" in nats.server.bodies("build.create.error")[0]["changes"][0]["error"]
+
+
+def test_a_component_may_ask_to_be_sent_again_while_no_reply_comes(nats: Nats) -> None:
+    document = mapping({"vpc::a": []})
+    document["changes"][0] |= {"_timeout_s": 5, "_attempts": 2}
+    nats.publish("build.create", document)
+    for _ in range(3):
+        nats.work()
+        nats.now += timedelta(seconds=6)
+        store.sweep(nats.now)
+    nats.work()
+
+    sent = [message for message in nats.server.published if message.subject == "vpc.create.demo"]
+    assert [message.headers["Scheduler-Attempt"] for message in sent] == ["1", "2"]
+    assert "attempt 2 had no reply" in nats.server.bodies("build.create.error")[0]["changes"][0]["error"]
 
 
 def test_the_end_is_announced_by_one_of_two_bridges(nats: Nats) -> None:

@@ -89,7 +89,17 @@ def test_a_report_of_the_running_attempt_counts() -> None:
 def test_a_passed_deadline_is_an_error() -> None:
     plan = step({"a": Node("running", 1, 0, deadline_at=NOW)})
     assert plan.moves[0].state == "errored"
-    assert plan.moves[0].reason.startswith("no reply by 2026-01-02T00:00:00")
+    assert plan.moves[0].reason == "attempt 1 had no reply by 2026-01-02T00:00:00+00:00"
+
+
+def test_a_passed_deadline_is_another_attempt_where_there_is_one_left() -> None:
+    assert step({"a": Node("running", 1, 0, 2, deadline_at=PAST)}).moves[0].state == "waiting"
+    assert step({"a": Node("running", 2, 0, 2, deadline_at=PAST)}).moves[0].state == "errored"
+
+
+def test_after_an_error_there_is_no_other_attempt() -> None:
+    nodes = {"a": Node("running", 1, 0, 2, deadline_at=PAST), "b": Node("errored", 1, 0)}
+    assert step(nodes).moves[0].state == "errored"
 
 
 def test_a_reply_in_time_is_preferred_to_the_deadline() -> None:

@@ -117,6 +117,11 @@ def test_a_fault_has_its_path(fields: dict[str, Any], path: str, part_of_message
         ({"_state": "dreaming"}, "_state", "none of waiting, running"),
         ({"_state": 3}, "_state", "none of waiting, running"),
         ({"text": "\x00"}, "text", "NUL"),
+        ({"_timeout_s": 0}, "_timeout_s", "above 0"),
+        ({"_timeout_s": "5"}, "_timeout_s", "above 0"),
+        ({"_attempts": 0}, "_attempts", "from 1 to 1000"),
+        ({"_attempts": True}, "_attempts", "from 1 to 1000"),
+        ({"_attempts": 1.5}, "_attempts", "from 1 to 1000"),
     ],
 )
 def test_a_change_that_could_not_be_sent_is_refused(fields: dict[str, Any], path: str, part_of_message: str) -> None:

@@ -1,0 +1,157 @@
+"""Graphs over HTTP."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils import timezone
+
+from graphs import store
+from graphs.models import Graph
+from tests.integration.graphs.mappings import mapping
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "graph.json"
+JSON = "application/json"
+pytestmark = pytest.mark.django_db
+
+
+def client_of(role: str) -> Client:
+    user = User.objects.create_user(role)
+    user.groups.add(Group.objects.get_or_create(name=role)[0])
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def operator() -> Client:
+    return client_of("operator")
+
+
+@pytest.fixture
+def viewer() -> Client:
+    return client_of("viewer")
+
+
+def post(client: Client, path: str, body: Any = b"", **headers: str) -> Any:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return client.post(f"/api/v1/graphs{path}", data, content_type=JSON, headers=headers)
+
+
+def get(client: Client, path: str) -> Any:
+    return client.get(f"/api/v1/graphs{path}")
+
+
+def test_a_mapping_is_submitted_and_read_back(operator: Client) -> None:
+    answer = post(operator, "", EXAMPLE.read_bytes())
+    assert answer.status_code == 201
+    graph = answer.json()
+    assert (graph["id"], graph["source"], graph["state"]) == ("shop-1", "http", "pending")
+    assert graph["counts"]["waiting"] == 12
+    assert get(operator, "/shop-1").json() == graph
+    given, read = json.loads(EXAMPLE.read_bytes()), get(operator, "/shop-1/mapping").json()
+    assert read["edges"] == given["edges"]
+    assert read["changes"] == [{**change, "service": "shop-1"} for change in given["changes"]]
+    assert read["components"] == given["components"]
+
+
+def test_components_tell_what_they_depend_on(operator: Client) -> None:
+    post(operator, "", mapping({"vpc::a": [], "network::a": ["vpc::a"]}))
+    found = get(operator, "/b1/components").json()
+    assert [(one["component_id"], one["depends_on"]) for one in found] == [("vpc::a", []), ("network::a", ["vpc::a"])]
+    assert (found[0]["action"], found[0]["provider"], found[0]["state"]) == ("create", "demo", "waiting")
+
+
+def test_a_plan_stores_nothing(operator: Client, viewer: Client) -> None:
+    plan = post(viewer, "/plan", mapping({"vpc::a": [], "network::a": ["vpc::a"]}))
+    assert plan.json() == {"counts_by_verb": {"create": 2}, "levels": [["vpc::a"], ["network::a"]]}
+    assert not Graph.objects.exists()
+
+
+def test_the_drawing_is_graphviz(operator: Client) -> None:
+    post(operator, "", mapping({"vpc::a": []}))
+    assert get(operator, "/b1/dot").content == b'digraph G {\n  "start" -> "vpc::a" [label="create"]\n}'
+
+
+def test_the_list_is_newest_first_in_pages(viewer: Client) -> None:
+    for number in range(5):
+        store.submit(mapping({"vpc::a": []}, f"b{number}"), timezone.now(), source="http")
+    first = get(viewer, "?limit=3").json()
+    assert [graph["id"] for graph in first["items"]] == ["b4", "b3", "b2"]
+    following = get(viewer, f"?limit=3&cursor={first['next']}").json()
+    assert ([graph["id"] for graph in following["items"]], following["next"]) == (["b1", "b0"], "")
+    assert get(viewer, "?state=completed").json()["items"] == []
+
+
+def test_the_same_submit_is_the_same_graph_and_another_one_is_a_conflict(operator: Client) -> None:
+    for _ in range(2):
+        assert post(operator, "", mapping({"vpc::a": []})).status_code == 201
+    assert post(operator, "", mapping({"vpc::b": []})).status_code == 409
+    assert Graph.objects.count() == 1
+
+
+def test_an_idempotency_key_makes_a_mapping_without_id_one_graph(operator: Client) -> None:
+    body = mapping({"vpc::a": []}, "")
+    ids = {post(operator, "", body, **{"Idempotency-Key": "k"}).json()["id"] for _ in range(2)}
+    assert len(ids) == 1
+    assert post(operator, "", mapping({"vpc::b": []}, ""), **{"Idempotency-Key": "k"}).status_code == 409
+
+
+def test_cancelling_is_for_what_still_runs(operator: Client) -> None:
+    post(operator, "", mapping({"vpc::a": []}))
+    assert post(operator, "/b1/cancel").json()["state"] == "cancelled"
+    assert post(operator, "/b1/cancel").status_code == 409
+    assert post(operator, "/nope/cancel").status_code == 404
+
+
+def test_a_viewer_looks_and_does_not_touch(viewer: Client) -> None:
+    assert post(viewer, "", mapping({"vpc::a": []})).status_code == 403
+    assert post(viewer, "/b1/cancel").status_code == 403
+    assert get(viewer, "").status_code == 200
+    assert Client().get("/api/v1/graphs").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/nope", "/nope/mapping", "/nope/components", "/nope/dot"])
+def test_a_graph_that_is_not_there_is_not_found(viewer: Client, path: str) -> None:
+    assert get(viewer, path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"7",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"id": "\\ud800"}',
+        b"9" * 5000,
+    ],
+)
+@pytest.mark.parametrize("path", ["", "/plan"])
+def test_a_body_that_is_no_mapping_is_a_problem_and_never_a_crash(operator: Client, path: str, body: bytes) -> None:
+    answer = post(operator, path, body)
+    assert answer.status_code == 422
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_every_fault_is_told_with_its_path(operator: Client) -> None:
+    document = mapping({"vpc::a": ["vpc::b"], "vpc::b": ["vpc::a"]}, user_id="x")
+    errors = post(operator, "", document).json()["errors"]
+    assert {fault["path"] for fault in errors} == {"user_id", "edges"}
+
+
+def test_a_body_beyond_the_limit_is_refused_with_the_limit(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphs.api.BODY_MAX_BYTES", 100)
+    answer = post(operator, "", b" " * 101)
+    assert (answer.status_code, "larger than 100 bytes" in answer.json()["detail"]) == (422, True)
+
+
+def test_a_mapping_of_many_megabytes_is_taken(operator: Client) -> None:
+    assert post(operator, "", mapping({"vpc::a": []}, text="x" * 5_000_000)).status_code == 201
