@@ -71,7 +71,8 @@ class Command(BaseCommand):
         deadline = time.monotonic() + timeout_s
         shown = ""
         while True:
-            services = list(Service.objects.present().counted().filter(name__in=names, cluster__isnull=False))
+            wanted = Service.objects.present().counted().filter(name__in=names, cluster__isnull=False)
+            services = list(wanted.order_by("name"))
             told = progress(services)
             if told != shown:
                 self.stdout.write(told)

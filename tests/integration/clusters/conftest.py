@@ -26,7 +26,8 @@ def definition(version: int = 1, **fields: Any) -> dict[str, Any]:
 
 def document(**service: Any) -> dict[str, Any]:
     """A file of one cluster `demo` with one service `web` of three tasks."""
-    wanted = {"name": "web", "task_name": "hello", "task_version": 1, "desired": 3, "min": 2, "max": 4} | service
+    wanted: dict[str, Any] = {"name": "web", "task_name": "hello", "task_version": 1, "desired": 3, "min": 2, "max": 4}
+    wanted |= service
     return {
         "clusters": [{"name": "demo", "services": ["web"]}],
         "services": [wanted],
@@ -79,7 +80,7 @@ def placed(service: str = "web", *states: str) -> list[tuple[int, str, str]]:
 
 def counts(service: str = "web") -> tuple[int, int]:
     """Issued and actual."""
-    row = Service.objects.counted().get(name=service)
+    row: Any = Service.objects.counted().get(name=service)
     return row.issued, row.actual
 
 
