@@ -1,0 +1,237 @@
+"""The agent's memory in SQLite: who it is, what it took, and what it has not yet been able to report.
+
+Invariants: a (unit, attempt) is taken once; a state and the reports that tell of it are written in one transaction; a
+report stays in the spool until control has said that it is applied. Numbers of reports only grow, also over restarts,
+so everything that is unreported belongs to the present session.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from workers.protocol import Order, Report
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS identity (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS units (
+    unit TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    "order" BLOB NOT NULL,
+    progress BLOB NOT NULL DEFAULT x'',
+    report BLOB NOT NULL DEFAULT x'',
+    stdout_sent INTEGER NOT NULL DEFAULT 0,
+    stderr_sent INTEGER NOT NULL DEFAULT 0,
+    stop_grace_s REAL,
+    taken_at REAL NOT NULL,
+    over_at REAL,
+    PRIMARY KEY (unit, attempt)
+);
+CREATE INDEX IF NOT EXISTS units_unfinished ON units (kind, taken_at) WHERE over_at IS NULL;
+CREATE INDEX IF NOT EXISTS units_over ON units (over_at) WHERE over_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS spool (seq INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL);
+"""
+COLUMNS = 'unit, attempt, kind, state, "order", progress, report, stdout_sent, stderr_sent, stop_grace_s, over_at'
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One (unit, attempt). `report` is the last report on its state, `progress` the keeper's own record."""
+
+    unit: str
+    attempt: int
+    kind: str
+    state: str
+    order: bytes
+    progress: bytes
+    report: bytes
+    stdout_sent: int
+    stderr_sent: int
+    stop_grace_s: float | None
+    over_at: float | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.over_at is not None
+
+
+class Journal:
+    """One agent's journal. All methods may be called from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._after: list[Callable[[], None]] = []
+        self._spooled = False
+        self.on_spooled: Callable[[], None] = lambda: None
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.executescript(SCHEMA)
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; may be nested, the outermost one counts."""
+        with self._lock:
+            if self._depth > 0:
+                yield
+                return
+            with self._outermost():
+                yield
+            after, self._after = self._after, []
+            spooled, self._spooled = self._spooled, False
+        if spooled:
+            self.on_spooled()
+        for effect in after:
+            effect()
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Calls `effect` once the open transaction is committed; it is dropped with the transaction."""
+        with self._lock:
+            if self._depth > 0:
+                self._after.append(effect)
+                return
+        effect()
+
+    @contextmanager
+    def _outermost(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._depth = 1
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            self._after.clear()
+            self._spooled = False
+            raise
+        finally:
+            self._depth = 0
+
+    def remembered(self, key: str, default: str) -> str:
+        """The value kept for `key`; the default is kept when there was none."""
+        with self.transaction():
+            self._connection.execute("INSERT OR IGNORE INTO identity VALUES (?, ?)", (key, default))
+            return str(self._one("SELECT value FROM identity WHERE key = ?", key)[0])
+
+    def remember(self, key: str, value: str) -> None:
+        with self.transaction():
+            self._connection.execute("INSERT OR REPLACE INTO identity VALUES (?, ?)", (key, value))
+
+    def take(self, order: Order, unit: str, attempt: int, kind: str, state: str, now: float) -> bool:
+        """Takes a unit's attempt. False when it was taken before."""
+        with self.transaction():
+            cursor = self._connection.execute(
+                'INSERT OR IGNORE INTO units (unit, attempt, kind, state, "order", taken_at) VALUES (?, ?, ?, ?, ?, ?)',
+                (unit, attempt, kind, state, msgspec.json.encode(order), now),
+            )
+            return cursor.rowcount == 1
+
+    def latest(self, unit: str) -> Entry | None:
+        """The newest attempt of a unit."""
+        found = self._entries("WHERE unit = ? ORDER BY attempt DESC LIMIT 1", unit)
+        return found[0] if found else None
+
+    def find(self, unit: str, attempt: int) -> Entry | None:
+        found = self._entries("WHERE unit = ? AND attempt = ?", unit, attempt)
+        return found[0] if found else None
+
+    def unfinished(self, kind: str) -> list[Entry]:
+        """What was taken and is not over, oldest first."""
+        return self._entries("WHERE kind = ? AND over_at IS NULL ORDER BY taken_at, rowid", kind)
+
+    def over_before(self, moment: float, limit: int = 500) -> list[Entry]:
+        return self._entries("WHERE over_at < ? ORDER BY over_at LIMIT ?", moment, limit)
+
+    def set_state(self, unit: str, attempt: int, state: str, report: Report | None = None) -> None:
+        """Writes a state and spools the report that tells of it."""
+        with self.transaction():
+            self._update(unit, attempt, "state = ?", state)
+            if report is not None:
+                self._tell_of(unit, attempt, report)
+
+    def set_progress(self, unit: str, attempt: int, progress: bytes) -> None:
+        self._update(unit, attempt, "progress = ?", progress)
+
+    def set_stop(self, unit: str, attempt: int, grace_s: float) -> None:
+        """Remembers that a stop was ordered, so that a restarted agent carries it out."""
+        self._update(unit, attempt, "stop_grace_s = ?", grace_s)
+
+    def set_sent(self, unit: str, attempt: int, stdout_bytes: int, stderr_bytes: int) -> None:
+        """Remembers how much of the output is in the spool or was reported."""
+        self._update(unit, attempt, "stdout_sent = ?, stderr_sent = ?", stdout_bytes, stderr_bytes)
+
+    def finish(self, unit: str, attempt: int, state: str, report: Report, now: float) -> None:
+        """Writes a final state and spools the report that tells of it."""
+        with self.transaction():
+            self._update(unit, attempt, "state = ?, over_at = ?", state, now)
+            self._tell_of(unit, attempt, report)
+
+    def delete(self, entries: Sequence[Entry]) -> None:
+        with self.transaction():
+            self._connection.executemany(
+                "DELETE FROM units WHERE unit = ? AND attempt = ?", [(entry.unit, entry.attempt) for entry in entries]
+            )
+
+    def spool(self, reports: Sequence[Report]) -> None:
+        self.spool_encoded([msgspec.json.encode(report) for report in reports])
+
+    def spool_encoded(self, payloads: Sequence[bytes]) -> None:
+        with self.transaction():
+            self._spooled = True
+            self._connection.executemany("INSERT INTO spool (payload) VALUES (?)", [(item,) for item in payloads])
+
+    def unreported(self, limit: int, limit_bytes: int) -> list[tuple[int, bytes]]:
+        """The oldest reports of the spool, at least one where there is one, in order."""
+        found: list[tuple[int, bytes]] = []
+        size = 0
+        with self._lock:
+            for seq, payload in self._connection.execute(
+                "SELECT seq, payload FROM spool ORDER BY seq LIMIT ?", (limit,)
+            ):
+                size += len(payload)
+                if found and size > limit_bytes:
+                    break
+                found.append((seq, payload))
+        return found
+
+    def newest_seq(self) -> int:
+        """The number of the newest unreported report; 0 when all are applied."""
+        return int(self._one("SELECT coalesce(max(seq), 0) FROM spool")[0])
+
+    def applied(self, seq: int) -> None:
+        """Drops the reports up to `seq`."""
+        with self.transaction():
+            self._connection.execute("DELETE FROM spool WHERE seq <= ?", (seq,))
+
+    def _tell_of(self, unit: str, attempt: int, report: Report) -> None:
+        payload = msgspec.json.encode(report)
+        self._update(unit, attempt, "report = ?", payload)
+        self.spool_encoded([payload])
+
+    def _update(self, unit: str, attempt: int, assignments: str, *values: object) -> None:
+        with self.transaction():
+            self._connection.execute(
+                f"UPDATE units SET {assignments} WHERE unit = ? AND attempt = ?",  # noqa: S608
+                (*values, unit, attempt),
+            )
+
+    def _entries(self, where: str, *values: object) -> list[Entry]:
+        with self._lock:
+            rows = self._connection.execute(f"SELECT {COLUMNS} FROM units {where}", values)  # noqa: S608
+            return [Entry(*row) for row in rows]
+
+    def _one(self, query: str, *values: object) -> tuple[object, ...]:
+        with self._lock:
+            row: tuple[object, ...] = self._connection.execute(query, values).fetchone()
+            return row

@@ -1,0 +1,156 @@
+"""The agent's end of the supervisor's socket: orders out, events in, and a new supervisor whenever there is none.
+
+Invariant: every process that was ordered and whose end has not been heard is ordered again on each new connection;
+the supervisor starts it once, so this only asks what became of it.
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from workers.agent.folders import End, Folder, Spec, Start
+from workers.agent.supervisor import EXIT_BUSY, SOCKET, socket_address
+
+log = logging.getLogger(__name__)
+
+Event = Start | End
+Listener = Callable[[Event], None]
+RETRY_S = 0.05
+LINE_MAX_BYTES = 1 << 22
+PROJECT_DIR = Path(__file__).resolve().parents[2]
+
+
+class SupervisorLink:
+    """Starts and stops processes by name. `batch` encloses the handling of events that arrived together."""
+
+    def __init__(self, state_dir: Path, batch: Callable[[], AbstractContextManager[None]]) -> None:
+        self._dir = state_dir
+        self._batch = batch
+        self._wanted: dict[str, tuple[Spec, Listener]] = {}
+        self._stops: dict[str, float] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._supervisor: subprocess.Popen[bytes] | None = None
+
+    def start(self, name: str, spec: Spec, listener: Listener) -> None:
+        """Runs a process once. The listener hears its Start, possibly again after a reconnect, and then its End."""
+        self._wanted[name] = (spec, listener)
+        self._send_start(name)
+
+    def stop(self, name: str, grace_s: float) -> None:
+        """Asks for the end of a process; it is heard by its listener."""
+        if name in self._wanted:
+            self._stops[name] = min(grace_s, self._stops.get(name, grace_s))
+            self._send({"op": "stop", "id": name, "grace_s": self._stops[name]})
+
+    def forget(self, name: str) -> None:
+        """Removes what is kept of an ended process."""
+        Folder(self._dir, name).remove()
+
+    async def run(self) -> None:
+        """Keeps the connection for ever; cancel it to let go of the supervisor, which goes on."""
+        while True:
+            connection = self._connect()
+            if connection is None:
+                self._ensure_supervisor()
+                await asyncio.sleep(RETRY_S)
+                continue
+            reader, self._writer = await asyncio.open_unix_connection(sock=connection, limit=LINE_MAX_BYTES)
+            try:
+                self._repeat_orders()
+                await self._listen(reader)
+            finally:
+                self._writer.close()
+                self._writer = None
+            log.warning("supervisor.gone state_dir=%s", self._dir)
+
+    def _connect(self) -> socket.socket | None:
+        if not (self._dir / SOCKET).exists():
+            return None
+        directory = os.open(self._dir, os.O_RDONLY)
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(socket_address(directory))
+        except OSError:
+            connection.close()
+            return None
+        finally:
+            os.close(directory)
+        connection.setblocking(False)
+        return connection
+
+    def _ensure_supervisor(self) -> None:
+        if self._supervisor is not None and self._supervisor.poll() is None:
+            return
+        if self._supervisor is not None and self._supervisor.returncode not in (0, EXIT_BUSY):
+            log.warning("supervisor.ended status=%s state_dir=%s", self._supervisor.returncode, self._dir)
+        with (self._dir / "supervisor.log").open("ab") as output:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-m", "workers.agent.supervisor", str(self._dir)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=supervisor_environment(),
+                start_new_session=True,
+            )
+
+    def _repeat_orders(self) -> None:
+        for name in list(self._wanted):
+            self._send_start(name)
+        for name, grace_s in self._stops.items():
+            self._send({"op": "stop", "id": name, "grace_s": grace_s})
+
+    def _send_start(self, name: str) -> None:
+        self._send({"op": "start", "id": name, "spec": asdict(self._wanted[name][0])})
+
+    def _send(self, request: dict[str, Any]) -> None:
+        if self._writer is not None:
+            self._writer.write(json.dumps(request).encode() + b"\n")
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        rest = b""
+        while piece := await _read(reader):
+            *lines, rest = (rest + piece).split(b"\n")
+            events = [json.loads(line) for line in lines]
+            with self._batch():
+                for event in events:
+                    self._handle(event)
+
+    def _handle(self, event: dict[str, Any]) -> None:
+        name = event["id"]
+        if name not in self._wanted:
+            return
+        listener = self._wanted[name][1]
+        if event["event"] == "started":
+            listener(Start(**event["start"]))
+            return
+        del self._wanted[name]
+        self._stops.pop(name, None)
+        listener(End(**event["end"]))
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(1 << 18)
+    except OSError:
+        return b""
+
+
+def supervisor_environment() -> dict[str, str]:
+    """What the supervisor itself needs; its processes get theirs from their orders."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(PROJECT_DIR), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def as_text(stdin: bytes) -> str:
+    """How `Spec.stdin` carries bytes."""
+    return base64.b64encode(stdin).decode()

@@ -1,0 +1,214 @@
+"""One process group that the supervisor answers for, from start to recorded end.
+
+Invariant: `ended` is written once, and only when no living process of the group is left.
+"""
+
+import base64
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import IO
+
+from workers.agent import procfs
+from workers.agent.folders import STREAMS, End, Folder, Spec, Start
+
+MARKER = "SCHEDULER_PROCESS"
+LEFTOVER_POLL_S = 0.02
+NO_PARENT = "the supervisor was restarted meanwhile, so its exit code is not known"
+NEVER_SEEN = "the supervisor was killed while starting it; whether it ran is not known"
+REBOOTED = "the host was restarted"
+
+
+def uptime_s() -> float:
+    """Seconds since boot, the clock of all deadlines here: it outlives the supervisor and never jumps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Process:
+    """A started process and its group."""
+
+    def __init__(self, folder: Folder, spec: Spec, start: Start) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.start = start
+        self.end: End | None = None
+        self._outcome: End | None = None
+        self._kill_at: float | None = None
+        self._killed = False
+        self._cause = End(at=0)
+        self._deadline = start.up_s + spec.timeout_s if spec.timeout_s > 0 else None
+
+    def cancel(self, grace_s: float, now: float) -> None:
+        """Stops it, and records that this was wanted."""
+        if self._outcome is None:
+            self._cause = replace(self._cause, cancelled=not self._cause.timed_out)
+        self.stop(grace_s, now)
+
+    def stop(self, grace_s: float, now: float) -> None:
+        """TERM now, KILL after the grace; a later call may only shorten the grace."""
+        if self._kill_at is None:
+            self._signal(signal.SIGTERM)
+        self._kill_at = min(self._kill_at or now + grace_s, now + grace_s)
+
+    def leader_ended(self, outcome: End) -> None:
+        """The first process of the group is gone; what it left behind is stopped before the end is recorded."""
+        self._outcome = outcome
+
+    def due_at(self) -> float | None:
+        """When `tick` has something to do, in seconds since boot."""
+        if self.end is not None:
+            return None
+        if self._outcome is not None:
+            return 0
+        waits = [moment for moment in (self._deadline, None if self._killed else self._kill_at) if moment is not None]
+        return min(waits, default=None)
+
+    def tick(self, now: float) -> float | None:
+        """Does what is due. Returns when to come again, None when there is nothing to wait for."""
+        if self.end is None and self._outcome is None:
+            self._enforce(now)
+            return self.due_at()
+        if self.end is None and self._group_is_gone(now):
+            self._record()
+        return None if self.end is not None else now + LEFTOVER_POLL_S
+
+    def cut_output(self) -> None:
+        """Cuts output files that have grown too large, in place: the process goes on writing at their new end."""
+        for stream in STREAMS:
+            size = self.folder.size(stream)
+            if size > self.spec.output_max_bytes:
+                dropped = self.folder.dropped()
+                dropped[stream] += size - self.spec.output_keep_bytes
+                os.truncate(self.folder.path / stream, self.spec.output_keep_bytes)
+                self.folder.cut(dropped)
+
+    def _enforce(self, now: float) -> None:
+        if self._deadline is not None and now >= self._deadline:
+            self._deadline = None
+            self._cause = replace(self._cause, timed_out=not self._cause.cancelled)
+            self.stop(self.spec.grace_s, now)
+        self._kill_when_due(now)
+
+    def _kill_when_due(self, now: float) -> None:
+        if self._kill_at is not None and now >= self._kill_at and not self._killed:
+            self._killed = True
+            self._signal(signal.SIGKILL)
+
+    def _group_is_gone(self, now: float) -> bool:
+        """Right after the leader was reaped its number cannot belong to another group while members remain."""
+        if not self._signal(0) or (self._killed and not procfs.members(self.start.pid)):
+            return True
+        if self._kill_at is None:
+            self.stop(self.spec.grace_s, now)
+        self._kill_when_due(now)
+        return False
+
+    def _signal(self, number: int) -> bool:
+        """Signals the group. False when nothing is left of it."""
+        leader = procfs.stat(self.start.pid)
+        if leader is not None and leader.started_ticks != self.start.started_ticks:
+            return False
+        try:
+            os.killpg(self.start.pid, number)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # members that became another user's
+            return True
+        return True
+
+    def _record(self) -> None:
+        if self.spec.sweep or self._kill_at is not None:
+            kill(procfs.marked(MARKER).get(str(self.folder.path), []))
+        dropped = self.folder.dropped()
+        self.end = replace(
+            self._outcome or End(at=time.time()),
+            timed_out=self._cause.timed_out,
+            cancelled=self._cause.cancelled,
+            stdout_bytes=self.folder.size("stdout") + dropped["stdout"],
+            stderr_bytes=self.folder.size("stderr") + dropped["stderr"],
+        )
+        self.folder.ended(self.end)
+
+
+def kill(pids: list[int]) -> None:
+    """KILL to processes that may be gone already."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def outcome_of(status: int) -> End:
+    """The end that a wait status tells."""
+    code = os.waitstatus_to_exitcode(status)
+    return End(at=time.time(), exit_code=code) if code >= 0 else End(at=time.time(), signal=-code)
+
+
+def spawn(folder: Folder, spec: Spec) -> Process | End:
+    """Starts the process of a fresh folder, or records why it cannot start. Raises FileExistsError for a used one."""
+    folder.create(spec)
+    try:
+        pid = _launch(folder, spec)
+    except (OSError, ValueError) as error:
+        end = End(at=time.time(), start_error=_start_error(spec, error))
+        folder.ended(end)
+        return end
+    start = start_of(pid)
+    folder.started(start)
+    return Process(folder, spec, start)
+
+
+def start_of(pid: int) -> Start:
+    """What is recorded of a process that was just started; an unreaped child is always found."""
+    found = procfs.stat(pid)
+    ticks = found.started_ticks if found else 0
+    return Start(pid=pid, started_ticks=ticks, boot_id=procfs.boot_id(), at=time.time(), up_s=uptime_s())
+
+
+def environment(folder: Folder, spec: Spec) -> Mapping[str, str]:
+    """Exactly what the process sees: what was ordered, and the marks by which it is found again."""
+    marks = {MARKER: str(folder.path), "SCHEDULER_UNIT": spec.unit, "SCHEDULER_ATTEMPT": str(spec.attempt)}
+    return {**spec.env, **marks}
+
+
+def _launch(folder: Folder, spec: Spec) -> int:
+    if not spec.argv:
+        raise ValueError("argv is empty")
+    with (
+        _stdin(folder, spec) as stdin,
+        (folder.path / "stdout").open("ab") as stdout,
+        (folder.path / "stderr").open("ab") as stderr,
+    ):
+        child = subprocess.Popen(
+            spec.argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=spec.cwd or None,
+            env=environment(folder, spec),
+            start_new_session=True,
+        )
+    child.returncode = 0  # the supervisor's loop reaps it; Popen must not
+    return child.pid
+
+
+def _stdin(folder: Folder, spec: Spec) -> IO[bytes]:
+    if not spec.stdin:
+        return open(os.devnull, "rb")  # noqa: PTH123
+    path = folder.path / "stdin"
+    path.write_bytes(base64.b64decode(spec.stdin))
+    file = path.open("rb")
+    path.unlink()
+    return file
+
+
+def _start_error(spec: Spec, error: OSError | ValueError) -> str:
+    if not isinstance(error, OSError):
+        return f"cannot start it: {error}"
+    if spec.cwd and error.filename == spec.cwd:
+        return f"cannot enter the working directory {spec.cwd!r}: {error.strerror}"
+    return f"cannot start {spec.argv[0]!r}: {error.strerror}"
