@@ -6,10 +6,12 @@ Invariant: a host agent's process never loads Django, so it runs where no databa
 import os
 import sys
 import uuid
+import warnings
 from typing import Any
 
 from celery import Celery, signals
 from celery.apps.worker import Worker
+from celery.platforms import SecurityWarning
 
 from graphs.bridge import BridgeStep
 from scheduler_project.celery_settings import celery_settings
@@ -70,4 +72,9 @@ if HOST is None:
     if NATS_QUEUE in queues_from_argv(sys.argv):
         app.steps["worker"].add(BridgeStep)
 else:
+    from workers.agent.step import AgentStep
+
     app.conf.imports = ("workers.agent.tasks",)
+    app.conf.worker_concurrency = 1
+    app.steps["worker"].add(AgentStep)
+    warnings.filterwarnings("ignore", category=SecurityWarning)  # an agent may well be root; only JSON is accepted

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scheduler_project.toolkit import env
@@ -32,12 +32,19 @@ class AgentConfig:
     service_log_max_bytes: int = 10 * 1024 * 1024
     keep_ended_s: float = 86400
 
+    def at(self, address: str) -> "AgentConfig":
+        """The same agent, reached at this address."""
+        return replace(self, address=address)
+
 
 def agent_config(host: str, environ: Mapping[str, str]) -> AgentConfig:
     """Raises ConfigurationError, naming the variable, for a value that cannot be used."""
     state_dir = environ.get("SCHEDULER_AGENT_DIR")
     ports = environ.get("SCHEDULER_AGENT_PORTS", DEFAULT_PORTS)
-    parse_pool(ports)
+    try:
+        parse_pool(ports)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"SCHEDULER_AGENT_PORTS: {error}") from error
     return AgentConfig(
         host=host,
         state_dir=Path(state_dir).absolute() if state_dir else env.data_dir(environ) / "agents" / host,

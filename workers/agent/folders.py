@@ -5,17 +5,14 @@ The files are the truth between agent and supervisor: `spec` is written before t
 """
 
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 UNITS = "units"
 STREAMS = ("stdout", "stderr")
-NAME_LENGTH_MAX = 120
 
 
 @dataclass(frozen=True)
@@ -77,14 +74,6 @@ class End:
             return self.start_error or self.lost
         how = f"exit code {self.exit_code}" if self.signal is None else f"signal {self.signal}"
         return f"time limit, then {how}" if self.timed_out else how
-
-
-def safe_name(text: str) -> str:
-    """A file name for any text, different for different texts."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".")
-    if name == text and len(name) <= NAME_LENGTH_MAX:
-        return name
-    return f"{name[: NAME_LENGTH_MAX - 17]}-{sha256(text.encode()).hexdigest()[:16]}"
 
 
 class Folder:
@@ -164,3 +153,9 @@ def unended(state_dir: Path) -> list[Folder]:
     if not root.is_dir():
         return []
     return [Folder(state_dir, path.name) for path in root.iterdir() if not (path / "ended").exists()]
+
+
+def ended_before(state_dir: Path, moment: float) -> list[Folder]:
+    """The folders of processes whose end was recorded before this time (Unix s)."""
+    marks = (state_dir / UNITS).glob("*/ended")
+    return [Folder(state_dir, mark.parent.name) for mark in marks if mark.stat().st_mtime < moment]

@@ -137,6 +137,12 @@ class Journal:
             )
             return cursor.rowcount == 1
 
+    def bury(self, order: Order, unit: str, attempt: int, kind: str, report: Report, now: float) -> None:
+        """Makes an attempt that was never taken count as over; `report` is told to who orders it later."""
+        with self.transaction():
+            self.take(order, unit, attempt, kind, "refused", now)
+            self._update(unit, attempt, "over_at = ?, report = ?", now, msgspec.json.encode(report))
+
     def latest(self, unit: str) -> Entry | None:
         """The newest attempt of a unit."""
         found = self._entries("WHERE unit = ? ORDER BY attempt DESC LIMIT 1", unit)
@@ -207,7 +213,8 @@ class Journal:
 
     def newest_seq(self) -> int:
         """The number of the newest unreported report; 0 when all are applied."""
-        return int(self._one("SELECT coalesce(max(seq), 0) FROM spool")[0])
+        (newest,) = self._one("SELECT coalesce(max(seq), 0) FROM spool")
+        return int(str(newest))
 
     def applied(self, seq: int) -> None:
         """Drops the reports up to `seq`."""

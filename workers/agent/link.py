@@ -10,15 +10,15 @@ import json
 import logging
 import os
 import socket
-import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from workers.agent.folders import End, Folder, Spec, Start
+from workers.agent.folders import End, Spec, Start, ended_before
 from workers.agent.supervisor import EXIT_BUSY, SOCKET, socket_address
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class SupervisorLink:
         self._wanted: dict[str, tuple[Spec, Listener]] = {}
         self._stops: dict[str, float] = {}
         self._writer: asyncio.StreamWriter | None = None
-        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._supervisor_pid = 0
 
     def start(self, name: str, spec: Spec, listener: Listener) -> None:
         """Runs a process once. The listener hears its Start, possibly again after a reconnect, and then its End."""
@@ -52,9 +52,11 @@ class SupervisorLink:
             self._stops[name] = min(grace_s, self._stops.get(name, grace_s))
             self._send({"op": "stop", "id": name, "grace_s": self._stops[name]})
 
-    def forget(self, name: str) -> None:
-        """Removes what is kept of an ended process."""
-        Folder(self._dir, name).remove()
+    def remove_ended(self, older_than_s: float) -> None:
+        """Removes folders that nobody took away, as the agent was killed just before it would have."""
+        for folder in ended_before(self._dir, time.time() - older_than_s):
+            if folder.name not in self._wanted:
+                folder.remove()
 
     async def run(self) -> None:
         """Keeps the connection for ever; cancel it to let go of the supervisor, which goes on."""
@@ -89,19 +91,30 @@ class SupervisorLink:
         return connection
 
     def _ensure_supervisor(self) -> None:
-        if self._supervisor is not None and self._supervisor.poll() is None:
+        """Starts one unless the one that was started last still lives."""
+        if self._supervisor_pid and not self._supervisor_ended():
             return
-        if self._supervisor is not None and self._supervisor.returncode not in (0, EXIT_BUSY):
-            log.warning("supervisor.ended status=%s state_dir=%s", self._supervisor.returncode, self._dir)
-        with (self._dir / "supervisor.log").open("ab") as output:
-            self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "workers.agent.supervisor", str(self._dir)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=supervisor_environment(),
-                start_new_session=True,
-            )
+        output = str(self._dir / "supervisor.log")
+        self._supervisor_pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "workers.agent.supervisor", str(self._dir)],
+            supervisor_environment(),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+
+    def _supervisor_ended(self) -> bool:
+        try:
+            pid, status = os.waitpid(self._supervisor_pid, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        if pid and os.waitstatus_to_exitcode(status) not in (0, EXIT_BUSY):
+            log.warning("supervisor.ended status=%d state_dir=%s", os.waitstatus_to_exitcode(status), self._dir)
+        return pid != 0
 
     def _repeat_orders(self) -> None:
         for name in list(self._wanted):

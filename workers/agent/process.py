@@ -16,7 +16,7 @@ from workers.agent import procfs
 from workers.agent.folders import STREAMS, End, Folder, Spec, Start
 
 MARKER = "SCHEDULER_PROCESS"
-LEFTOVER_POLL_S = 0.02
+LEFTOVER_POLL_S = 0.05
 NO_PARENT = "the supervisor was restarted meanwhile, so its exit code is not known"
 NEVER_SEEN = "the supervisor was killed while starting it; whether it ran is not known"
 REBOOTED = "the host was restarted"
@@ -98,8 +98,11 @@ class Process:
             self._signal(signal.SIGKILL)
 
     def _group_is_gone(self, now: float) -> bool:
-        """Right after the leader was reaped its number cannot belong to another group while members remain."""
-        if not self._signal(0) or (self._killed and not procfs.members(self.start.pid)):
+        """Whether only the dead are left: nobody may have reaped them yet.
+
+        Right after the leader was reaped its number cannot belong to another group while members remain.
+        """
+        if not self._signal(0) or not procfs.members(self.start.pid):
             return True
         if self._kill_at is None:
             self.stop(self.spec.grace_s, now)

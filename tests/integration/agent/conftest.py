@@ -1,0 +1,31 @@
+"""A host with a real agent and a real supervisor."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.agents import TestHost
+
+
+@pytest.fixture
+def new_host(tmp_path: Path) -> Iterator[Callable[..., TestHost]]:
+    """Makes hosts with settings of their own; they start here and end with the test."""
+    made: list[TestHost] = []
+
+    def make(**settings: object) -> TestHost:
+        host = TestHost(tmp_path / f"host-{len(made)}", **settings)
+        made.append(host)
+        host.start()
+        return host
+
+    yield make
+    for host in made:
+        host.close()
+        assert not host.fatal
+
+
+@pytest.fixture
+def host(new_host: Callable[..., TestHost]) -> TestHost:
+    """A host as it is without settings."""
+    return new_host()

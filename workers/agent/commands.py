@@ -1,0 +1,223 @@
+"""Commands on this host: taken once, started in order as slots allow, their output and end reported.
+
+Invariant: the journal says `queued` before the supervisor is asked to start, and the end is reported after the last
+piece of output.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from workers.agent.config import AgentConfig
+from workers.agent.core.names import safe_name
+from workers.agent.core.orders import CANCELLED_IN_QUEUE, missed_start, next_to_start, refusal
+from workers.agent.folders import STREAMS, End, Folder, Spec, Start
+from workers.agent.journal import Entry, Journal
+from workers.agent.link import Event, SupervisorLink, as_text
+from workers.protocol import Accepted, Ended, Output, Refused, Report, RunCommand, Started, StopUnit
+
+log = logging.getLogger(__name__)
+
+KIND = "command"
+QUEUED, STARTED, REFUSED, OVER = "queued", "started", "refused", "over"
+PIECE_BYTES = 65_536
+PIECES_AT_ONCE = 16
+OUTPUT_FILE_SPARE_BYTES = 64 * 1024 * 1024
+TAIL_MIN_S, TAIL_MAX_S = 0.1, 2.0
+FOLDER_LOST = "the record of its process is gone, as after a power failure"
+
+
+@dataclass
+class Live:
+    """A command that the supervisor was asked to run. `sent` counts the bytes of each stream that are spooled."""
+
+    order: RunCommand
+    folder: Folder
+    state: str
+    sent: dict[str, int]
+    tail_pause_s: float = TAIL_MIN_S
+    timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+
+class Commands:
+    """Used from the runtime's thread only."""
+
+    def __init__(self, config: AgentConfig, journal: Journal, link: SupervisorLink) -> None:
+        self._config = config
+        self._journal = journal
+        self._link = link
+        self._queue: dict[str, RunCommand] = {}
+        self._live: dict[str, Live] = {}
+
+    @property
+    def running(self) -> int:
+        return len(self._live)
+
+    def resume(self) -> None:
+        """Takes up what the journal says is not over: asks what became of it, or queues it again."""
+        for entry in self._journal.unfinished(KIND):
+            order = msgspec.json.decode(entry.order, type=RunCommand)
+            folder = self._folder(order)
+            if folder.path.exists():
+                self._launch(order, entry)
+            elif entry.state == STARTED:
+                self._finish(order, Ended(unit=order.unit, attempt=order.attempt, at=time.time(), lost=FOLDER_LOST))
+            else:
+                self._queue[order.unit] = order
+            if entry.stop_grace_s is not None:
+                self._stop(order.unit, entry.stop_grace_s)
+        self._journal.after_commit(self._fill)
+
+    def take(self, order: RunCommand, now: float, draining: str) -> None:
+        """Takes a command that the journal does not know in this attempt."""
+        self._stop(order.unit, order.grace_s)
+        reason = refusal(order, now, draining)
+        self._journal.take(order, order.unit, order.attempt, KIND, QUEUED, now)
+        if reason:
+            self._refuse(order, reason, now)
+            return
+        self._journal.set_state(
+            order.unit, order.attempt, QUEUED, Accepted(unit=order.unit, attempt=order.attempt, at=now)
+        )
+        self._queue[order.unit] = order
+        self._journal.after_commit(self._fill)
+
+    def stop(self, order: StopUnit) -> None:
+        """Cancels a command that is not over."""
+        self._stop(order.unit, order.grace_s)
+
+    def _stop(self, unit: str, grace_s: float) -> None:
+        queued = self._queue.pop(unit, None)
+        if queued is not None:
+            end = Ended(
+                unit=unit,
+                attempt=queued.attempt,
+                at=time.time(),
+                start_error=CANCELLED_IN_QUEUE,
+                cancelled=True,
+            )
+            self._journal.finish(unit, queued.attempt, OVER, end, end.at)
+        if unit in self._live:
+            live = self._live[unit]
+            self._journal.set_stop(unit, live.order.attempt, grace_s)
+            self._journal.after_commit(partial(self._link.stop, live.folder.name, grace_s))
+
+    def _fill(self) -> None:
+        while len(self._live) < self._config.slots:
+            unit = next_to_start(self._queue, self._live)
+            if unit is None:
+                return
+            order, now = self._queue.pop(unit), time.time()
+            reason = missed_start(order, now)
+            if reason:
+                self._refuse(order, reason, now)
+            else:
+                self._launch(order, None)
+
+    def _refuse(self, order: RunCommand, reason: str, now: float) -> None:
+        report = Refused(unit=order.unit, attempt=order.attempt, at=now, reason=reason)
+        self._journal.finish(order.unit, order.attempt, REFUSED, report, now)
+
+    def _launch(self, order: RunCommand, entry: Entry | None) -> None:
+        sent = {"stdout": entry.stdout_sent, "stderr": entry.stderr_sent} if entry else dict.fromkeys(STREAMS, 0)
+        live = Live(order, self._folder(order), entry.state if entry else QUEUED, sent)
+        self._live[order.unit] = live
+        self._link.start(live.folder.name, self._spec(order), partial(self._heard, live))
+        if live.state == STARTED:
+            self._tail_later(live)
+
+    def _folder(self, order: RunCommand) -> Folder:
+        return Folder(self._config.state_dir, safe_name(f"{order.unit}.{order.attempt}"))
+
+    def _spec(self, order: RunCommand) -> Spec:
+        return Spec(
+            unit=order.unit,
+            attempt=order.attempt,
+            argv=order.argv,
+            env={**self._config.base_env, **order.env},
+            cwd=order.cwd or self._config.cwd,
+            stdin=as_text(order.stdin),
+            timeout_s=order.timeout_s,
+            grace_s=order.grace_s,
+            output_keep_bytes=order.output_limit_bytes,
+            output_max_bytes=order.output_limit_bytes + OUTPUT_FILE_SPARE_BYTES,
+        )
+
+    def _heard(self, live: Live, event: Event) -> None:
+        if isinstance(event, End):
+            self._ended(live, event)
+        elif live.state != STARTED:
+            self._started(live, event)
+
+    def _started(self, live: Live, start: Start) -> None:
+        live.state = STARTED
+        report = Started(unit=live.order.unit, attempt=live.order.attempt, at=start.at, pid=start.pid)
+        self._journal.set_state(live.order.unit, live.order.attempt, STARTED, report)
+        self._tail_later(live)
+
+    def _tail_later(self, live: Live) -> None:
+        live.timer = asyncio.get_running_loop().call_later(live.tail_pause_s, self._tail, live)
+
+    def _tail(self, live: Live) -> None:
+        """Spools new output; looks seldom at a command that says nothing."""
+        grew = self._spool_output(live, PIECES_AT_ONCE)
+        live.tail_pause_s = TAIL_MIN_S if grew else min(TAIL_MAX_S, live.tail_pause_s * 2)
+        self._tail_later(live)
+
+    def _spool_output(self, live: Live, pieces_max: int) -> bool:
+        """Spools up to so many pieces of each stream. False when there was nothing new."""
+        reports: list[Report] = []
+        for stream in STREAMS:
+            for _ in range(pieces_max):
+                piece = self._next_piece(live, stream)
+                if not piece:
+                    break
+                reports.append(self._output(live, stream, piece))
+                live.sent[stream] += len(piece)
+        if reports:
+            with self._journal.transaction():
+                self._journal.spool(reports)
+                self._journal.set_sent(live.order.unit, live.order.attempt, live.sent["stdout"], live.sent["stderr"])
+        return bool(reports)
+
+    def _next_piece(self, live: Live, stream: str) -> bytes:
+        left = live.order.output_limit_bytes - live.sent[stream]
+        return live.folder.read(stream, live.sent[stream], min(PIECE_BYTES, left)) if left > 0 else b""
+
+    def _output(self, live: Live, stream: str, piece: bytes) -> Output:
+        order = live.order
+        return Output(unit=order.unit, attempt=order.attempt, stream=stream, offset=live.sent[stream], data=piece)
+
+    def _ended(self, live: Live, end: End) -> None:
+        if live.timer is not None:
+            live.timer.cancel()
+        while self._spool_output(live, PIECES_AT_ONCE):
+            continue
+        self._finish(live.order, ended_report(live.order, end))
+        del self._live[live.order.unit]
+        self._journal.after_commit(live.folder.remove)
+        self._journal.after_commit(self._fill)
+
+    def _finish(self, order: RunCommand, report: Ended) -> None:
+        self._journal.finish(order.unit, order.attempt, OVER, report, time.time())
+
+
+def ended_report(order: RunCommand, end: End) -> Ended:
+    """The end as it is reported."""
+    return Ended(
+        unit=order.unit,
+        attempt=order.attempt,
+        at=end.at,
+        exit_code=end.exit_code,
+        signal=end.signal,
+        start_error=end.start_error,
+        lost=end.lost,
+        timed_out=end.timed_out,
+        cancelled=end.cancelled,
+        stdout_bytes=end.stdout_bytes,
+        stderr_bytes=end.stderr_bytes,
+    )

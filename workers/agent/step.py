@@ -1,0 +1,87 @@
+"""Celery's side of the agent: it lives as long as the worker, and sends through the worker's connections."""
+
+import logging
+from typing import Any
+
+from celery import Celery, bootsteps
+from celery.exceptions import CeleryError
+from celery.worker import state as worker_state
+from kombu.exceptions import KombuError, OperationalError
+
+from scheduler_project.process import CONTROL_QUEUE
+from scheduler_project.toolkit import env
+from scheduler_project.toolkit.errors import ConfigurationError
+from workers.agent.config import AgentConfig, agent_config
+from workers.agent.facts import own_address
+from workers.agent.reporter import Publish, Unpublished
+from workers.agent.runtime import AgentRuntime
+
+log = logging.getLogger(__name__)
+
+EXIT_FAILED = 1
+RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+_running: list[AgentRuntime] = []
+
+
+def running_agent() -> AgentRuntime:
+    """The agent of this process. Raises LookupError outside of a host agent."""
+    if not _running:
+        raise LookupError("no agent runs in this process")
+    return _running[0]
+
+
+class AgentStep(bootsteps.StartStopStep):
+    """Starts the agent before the worker consumes, stops it after the last order is carried in."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._agent: AgentRuntime | None = None
+
+    def start(self, parent: Any) -> None:
+        """Raises SystemExit, after one clear line, when the configuration cannot be used."""
+        try:
+            config = agent_config(host_of(parent.app), env.effective())
+            self._agent = AgentRuntime(addressed(config, parent.app), publisher(parent.app), end_worker)
+        except ConfigurationError as error:
+            log.critical("agent.unusable %s", error)
+            raise SystemExit(EXIT_FAILED) from error
+        self._agent.start()
+        _running.append(self._agent)
+
+    def stop(self, parent: Any) -> None:
+        if self._agent is not None and self._agent in _running:
+            _running.remove(self._agent)
+            self._agent.stop()
+
+    terminate = stop
+
+
+def host_of(app: Celery) -> str:
+    """The host's name: that of the queue which this worker consumes."""
+    return next(iter(app.amqp.queues.consume_from))
+
+
+def addressed(config: AgentConfig, app: Celery) -> AgentConfig:
+    """The configuration with the host's address filled in."""
+    return config if config.address else config.at(own_address(app.conf.broker_url))
+
+
+def publisher(app: Celery) -> Publish:
+    """Sends to control by the app's connections; a connection that broke is opened again once."""
+
+    def publish(task: str, text: str, expires_s: float) -> None:
+        try:
+            app.send_task(
+                task, args=[text], queue=CONTROL_QUEUE, expires=expires_s, retry=True, retry_policy=RETRY_POLICY
+            )
+        except (OperationalError, KombuError, CeleryError, OSError) as error:
+            raise Unpublished(str(error) or type(error).__name__) from error
+
+    return publish
+
+
+def end_worker() -> None:
+    """The worker ends as failed, so that whatever started it starts it again."""
+    worker_state.should_terminate = EXIT_FAILED
