@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nats
+from nats.aio.msg import Msg
 
 from scheduler_project.toolkit import env
 
@@ -23,7 +24,7 @@ async def publish(document: dict[str, object], uri: str) -> str:
     client = await nats.connect(uri)
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    async def on_end(message: nats.aio.msg.Msg) -> None:
+    async def on_end(message: Msg) -> None:
         if json.loads(message.data).get("id") == document["id"] and not ended.done():
             ended.set_result(message.subject)
 

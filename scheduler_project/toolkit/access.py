@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 from django.http import HttpRequest
 
 from scheduler_project.toolkit.errors import Denied, Unauthenticated
@@ -27,9 +27,11 @@ class Role(IntEnum):
     ADMIN = 3
 
 
-def role_of(user: AbstractBaseUser | AnonymousUser | Any) -> Role:
+def role_of(user: AbstractBaseUser | AnonymousUser) -> Role:
     """The highest role of an active user."""
     if not user.is_authenticated or not user.is_active:
+        return Role.NONE
+    if not isinstance(user, PermissionsMixin):
         return Role.NONE
     if user.is_superuser:
         return Role.ADMIN

@@ -86,11 +86,11 @@ def application_specs(
 ) -> list[ProcessSpec]:
     """Our own processes, in the order in which they are started. `shared` is the environment that all get."""
     web = (PYTHON, "-m", "uvicorn", "scheduler_project.asgi:application", "--host", options.address)
-    web += ("--port", str(options.web_port), "--no-access-log", "--timeout-graceful-shutdown", "3")
+    web_options = ("--port", str(options.web_port), "--no-access-log", "--timeout-graceful-shutdown", "3")
     flower = celery("flower", f"--address={LOOPBACK}", f"--port={ports.flower}")
     specs = [
         celery_worker("control", CONTROL_QUEUE, shared, WAVE_CONTROL, "--concurrency", "4"),
-        ProcessSpec("web", web, shared, port=options.web_port),
+        ProcessSpec("web", web + web_options, shared, port=options.web_port),
         ProcessSpec("clock", celery("beat", "--loglevel", "INFO"), shared, ready_text=CLOCK_READY),
         celery_worker("nats-bridge", NATS_QUEUE, shared, WAVE_FACES, "--concurrency", "2"),
     ]

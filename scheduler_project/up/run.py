@@ -16,6 +16,7 @@ from scheduler_project.up.checks import check_surroundings
 from scheduler_project.up.layout import Options, Ports
 from scheduler_project.up.lock import lock_folder
 from scheduler_project.up.manager import ProcessManager
+from scheduler_project.up.processes import ProcessSpec
 from scheduler_project.up.report import Report
 from scheduler_project.up.secrets import Secrets, load_or_create, write_private
 from scheduler_project.up.stages import Commands, Progress, Stage
@@ -100,7 +101,7 @@ class Up:
         lines = [f"{name}={value}" for name, value in self.shared.items()]
         write_private(self.data_dir / LOCAL_FILE_NAME, "\n".join(lines) + "\n")
 
-    def _server_specs(self) -> list[layout.ProcessSpec]:
+    def _server_specs(self) -> list[ProcessSpec]:
         password = self.secrets.broker_password
         valkey = servers.write_valkey_config(self.data_dir / "valkey", self.ports.broker, password)
         nats = servers.write_nats_config(self.data_dir / "nats", self.ports.nats, password)
@@ -111,7 +112,7 @@ class Up:
             (servers.nats_binary(), "-c", str(nats)),
         )
 
-    def _application_specs(self) -> list[layout.ProcessSpec]:
+    def _application_specs(self) -> list[ProcessSpec]:
         shared = {
             **self.shared,
             "SCHEDULER_UP_STATUS": str(self.status.path),
@@ -166,7 +167,8 @@ class Up:
         return ", ".join(name for name, process in self.manager.processes.items() if not process.is_up())
 
     def _begin_demo(self) -> None:
-        self.demo_commands.env["SCHEDCTL_CONFIG"] = str(self.data_dir / prepare.SCHEDCTL_FILE_NAME)
+        schedctl_file = str(self.data_dir / prepare.SCHEDCTL_FILE_NAME)
+        self.demo_commands.env = {**self.demo_commands.env, "SCHEDCTL_CONFIG": schedctl_file}
         if not demo.is_applied(self.data_dir):
             self.demo_commands.remaining = list(demo.STEPS)
 

@@ -46,7 +46,7 @@ def stream_of(headers: dict[str, str], query: str = "", parts: int = 2) -> tuple
         answer: Any = await AsyncClient().get(f"/api/v1/events{query}", headers=headers)
         if not isinstance(answer, StreamingHttpResponse):
             return answer, answer.content
-        body = answer.streaming_content
+        body: Any = answer.streaming_content
         found = [await anext(body) for _ in range(parts)]
         await body.aclose()
         return answer, b"".join(found)

@@ -8,22 +8,23 @@ from django.core.management.base import CommandError
 from scheduler_project.management.commands.up import parse_hosts
 from scheduler_project.up import layout
 from scheduler_project.up.layout import Options, Ports
+from scheduler_project.up.processes import ProcessSpec
 
 PORTS = Ports(web=8000, broker=6380, nats=4222, flower=5555)
 OPTIONS = Options(hosts=("host-a", "host-b"), address="127.0.0.1", web_port=8000, demo=True)
 SHARED = layout.shared_environment({}, PORTS, "broker-password", "sqlite:///x", "key", Path("/data"))
 
 
-def names(specs):
+def names(specs: list[ProcessSpec]) -> list[str]:
     return [spec.name for spec in specs]
 
 
-def test_both_servers_are_embedded_where_the_environment_names_none():
+def test_both_servers_are_embedded_where_the_environment_names_none() -> None:
     assert names(layout.server_specs({}, PORTS, ["valkey"], ["nats"])) == ["valkey", "nats"]
 
 
 @pytest.mark.parametrize("variable", ["NATS_URI", "NATS_URL"])
-def test_a_nats_server_named_in_the_environment_is_used_instead(variable):
+def test_a_nats_server_named_in_the_environment_is_used_instead(variable: str) -> None:
     environ = {variable: "nats://elsewhere:4222"}
 
     specs = layout.server_specs(environ, PORTS, ["valkey"], ["nats"])
@@ -33,7 +34,7 @@ def test_a_nats_server_named_in_the_environment_is_used_instead(variable):
     assert shared["NATS_URI"] == "nats://elsewhere:4222"
 
 
-def test_a_broker_named_in_the_environment_is_used_instead():
+def test_a_broker_named_in_the_environment_is_used_instead() -> None:
     environ = {"BROKER_URL": "amqp://elsewhere"}
 
     specs = layout.server_specs(environ, PORTS, ["valkey"], ["nats"])
@@ -43,14 +44,14 @@ def test_a_broker_named_in_the_environment_is_used_instead():
     assert shared["BROKER_URL"] == "amqp://elsewhere"
 
 
-def test_every_host_has_an_agent_with_ports_of_its_own():
+def test_every_host_has_an_agent_with_ports_of_its_own() -> None:
     specs = {spec.name: spec for spec in layout.application_specs(OPTIONS, PORTS, SHARED, "admin:x")}
 
     assert specs["host-a"].env["SCHEDULER_AGENT_PORTS"] == "31000-31499"
     assert specs["host-b"].env["SCHEDULER_AGENT_PORTS"] == "31500-31999"
 
 
-def test_an_agent_is_given_the_broker_and_neither_database_nor_secret_key():
+def test_an_agent_is_given_the_broker_and_neither_database_nor_secret_key() -> None:
     agent = layout.agent_spec("host-a", 0, SHARED)
 
     assert "BROKER_URL" in agent.env
@@ -58,7 +59,7 @@ def test_an_agent_is_given_the_broker_and_neither_database_nor_secret_key():
     assert agent.env["SECRET_KEY"] == ""
 
 
-def test_no_secret_is_on_a_command_line():
+def test_no_secret_is_on_a_command_line() -> None:
     specs = layout.application_specs(OPTIONS, PORTS, SHARED, "admin:flower-password")
 
     words = " ".join(word for spec in specs for word in spec.argv)
@@ -66,17 +67,17 @@ def test_no_secret_is_on_a_command_line():
     assert "key" not in words
 
 
-def test_without_the_demo_its_connector_is_not_started():
+def test_without_the_demo_its_connector_is_not_started() -> None:
     options = Options(hosts=("host-a",), address="127.0.0.1", web_port=8000, demo=False)
 
     assert "demo-connector" not in names(layout.application_specs(options, PORTS, SHARED, "admin:x"))
 
 
-def test_hosts_are_read_from_a_comma_list():
+def test_hosts_are_read_from_a_comma_list() -> None:
     assert parse_hosts("host-a, host-b") == ("host-a", "host-b")
 
 
 @pytest.mark.parametrize("text", ["", "a", "host-", "host-a,host-a", "host-a b", "Host-A"])
-def test_names_that_no_host_can_have_are_refused(text):
+def test_names_that_no_host_can_have_are_refused(text: str) -> None:
     with pytest.raises(CommandError, match="--hosts"):
         parse_hosts(text)

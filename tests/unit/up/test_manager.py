@@ -3,6 +3,8 @@
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,39 +16,39 @@ from scheduler_project.up.stages import Commands, Progress, Stage
 SLEEPER = ProcessSpec("sleeper", (sys.executable, "-c", "import time; time.sleep(600)"))
 
 
-class News(list):
-    def __call__(self, name, state, detail):
+class News(list[tuple[str, str, str]]):
+    def __call__(self, name: str, state: str, detail: str) -> None:
         self.append((name, state, detail))
 
-    def states(self, name):
+    def states(self, name: str) -> list[str]:
         return [state for who, state, _ in self if who == name]
 
 
 @pytest.fixture
-def news():
+def news() -> News:
     return News()
 
 
 @pytest.fixture
-def manager(tmp_path, news):
+def manager(tmp_path: Path, news: News) -> Iterator[ProcessManager]:
     made = ProcessManager(tmp_path, news)
     yield made
     made.hurry = True
     made.stop(lambda _wave: None)
 
 
-def step_until(manager, condition, timeout_s=10):
+def step_until(manager: ProcessManager, condition: Callable[[], bool], timeout_s: float = 10) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "not in time"
         manager.step()
 
 
-def test_back_off_doubles_up_to_a_bound():
+def test_back_off_doubles_up_to_a_bound() -> None:
     assert [restart_delay_s(failures) for failures in (1, 2, 3, 10)] == [0.5, 1, 2, 10]
 
 
-def test_a_killed_process_is_back_and_said_so(manager, news):
+def test_a_killed_process_is_back_and_said_so(manager: ProcessManager, news: News) -> None:
     manager.add([SLEEPER])
     process = manager.processes["sleeper"]
     step_until(manager, process.is_up)
@@ -58,7 +60,7 @@ def test_a_killed_process_is_back_and_said_so(manager, news):
     assert "signal 9 (SIGKILL)" in str(news)
 
 
-def test_a_process_counts_as_up_only_when_its_port_answers(manager, tmp_path):
+def test_a_process_counts_as_up_only_when_its_port_answers(manager: ProcessManager, tmp_path: Path) -> None:
     from scheduler_project.up import ports
 
     port = ports.choose(0, set())
@@ -76,11 +78,11 @@ def test_a_process_counts_as_up_only_when_its_port_answers(manager, tmp_path):
     step_until(manager, process.is_up)
 
 
-def test_stopping_goes_wave_by_wave_and_leaves_no_process(manager, news):
+def test_stopping_goes_wave_by_wave_and_leaves_no_process(manager: ProcessManager, news: News) -> None:
     manager.add([ProcessSpec("last", SLEEPER.argv, stop_wave=1), ProcessSpec("first", SLEEPER.argv, stop_wave=0)])
-    pids = [process.pid for process in manager.processes.values()]
+    pids = [process.pid for process in manager.processes.values() if process.pid is not None]
 
-    waves = []
+    waves: list[int] = []
     manager.stop(waves.append)
 
     assert waves == [0, 1]
@@ -88,14 +90,15 @@ def test_stopping_goes_wave_by_wave_and_leaves_no_process(manager, news):
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def test_a_process_that_ignores_the_request_is_killed_when_haste_is_asked(manager):
+def test_a_process_that_ignores_the_request_is_killed_when_haste_is_asked(manager: ProcessManager) -> None:
     stubborn = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
     )
     manager.add([ProcessSpec("stubborn", (sys.executable, "-c", stubborn))])
     process = manager.processes["stubborn"]
-    step_until(manager, lambda: process.log_path.exists() and process.log_path.read_text())
+    step_until(manager, lambda: process.log_path.exists() and process.log_path.read_text() != "")
     pid = process.pid
+    assert pid is not None
 
     manager.hurry = True
     manager.stop(lambda _wave: None)
@@ -103,7 +106,7 @@ def test_a_process_that_ignores_the_request_is_killed_when_haste_is_asked(manage
     assert not psutil.pid_exists(pid)
 
 
-def test_the_second_of_two_signals_of_one_key_press_does_not_ask_for_haste(manager):
+def test_the_second_of_two_signals_of_one_key_press_does_not_ask_for_haste(manager: ProcessManager) -> None:
     manager._on_end_signal(signal.SIGINT, None)
     manager._on_end_signal(signal.SIGTERM, None)
 
@@ -112,18 +115,18 @@ def test_the_second_of_two_signals_of_one_key_press_does_not_ask_for_haste(manag
 
 
 @pytest.mark.parametrize(("status", "text"), [(3, "exit code 3"), (-9, "signal 9 (SIGKILL)")])
-def test_the_end_of_a_process_is_told_in_words(status, text):
+def test_the_end_of_a_process_is_told_in_words(status: int, text: str) -> None:
     assert describe_status(status) == text
 
 
-def commands_over(commands, timeout_s=10):
+def commands_over(commands: Commands, timeout_s: float = 10) -> None:
     deadline = time.monotonic() + timeout_s
     while commands.waiting_for():
         assert time.monotonic() < deadline, commands.waiting_for()
         time.sleep(0.01)
 
 
-def test_a_step_of_the_demo_that_fails_is_tried_again(tmp_path, monkeypatch):
+def test_a_step_of_the_demo_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduler_project.up.stages.RETRY_STEP_AFTER_S", 0.01)
     once = "import pathlib, sys; p = pathlib.Path('tried'); first = not p.exists(); p.touch(); sys.exit(first)"
     commands = Commands([(sys.executable, "-c", once)], {}, str(tmp_path))
@@ -133,15 +136,16 @@ def test_a_step_of_the_demo_that_fails_is_tried_again(tmp_path, monkeypatch):
     assert (tmp_path / "tried").exists()
 
 
-def test_the_reason_why_a_step_fails_is_told(tmp_path):
+def test_the_reason_why_a_step_fails_is_told(tmp_path: Path) -> None:
     commands = Commands([(sys.executable, "-c", "raise SystemExit('no luck')")], {}, str(tmp_path))
     commands.waiting_for()
+    assert commands.child is not None
     commands.child.wait()
 
     assert commands.waiting_for().endswith("failed: no luck")
 
 
-def test_stages_follow_each_other_and_what_is_missing_is_told(news, monkeypatch):
+def test_stages_follow_each_other_and_what_is_missing_is_told(news: News, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduler_project.up.stages.LOOK_EVERY_S", 0.0)
     monkeypatch.setattr("scheduler_project.up.stages.REMIND_EVERY_S", 0.0)
     missing = ["two hosts"]
