@@ -9,16 +9,20 @@ from schedctl import errors
 from schedctl.cli import Group
 from schedctl.client import items_of
 from schedctl.commands.options import TIMEOUT, WAIT
-from schedctl.documents import load_mapping
+from schedctl.documents import kind_of, load_mapping
 from schedctl.errors import BadFile
-from schedctl.session import Session, each, fields, with_session
+from schedctl.session import Columns, Session, each, fields, with_session
+from schedctl.tables import safe_cell
 from schedctl.waiting import wait_for
 
 SUCCEEDED = frozenset({"successful", "completed"})
-COLUMNS = fields("name", "state", "cron", "next_run_at")
-WIDE = fields("timezone", "last_run")
+COLUMNS: Columns = {
+    **fields("name", "state", "cron", "next_run_at"),
+    "last_run": lambda topology: (topology["last_run"] or {}).get("state"),
+}
+WIDE = fields("timezone", "overlap", "version", "reason")
 RUNS = fields("id", "topology", "state", "started_at", "ended_at")
-RUNS_WIDE = fields("kind", "graph", "created_at", "reason")
+RUNS_WIDE = fields("kind", "graph", "actor", "scheduled_at", "reason")
 
 topologies = Group(
     "topologies",
@@ -50,28 +54,27 @@ def get_topology(session: Session, name: str) -> None:
 @FILE
 @with_session
 def create(session: Session, file: str) -> None:
-    """Create the topology that a file describes (YAML or JSON; - for stdin)."""
-    made = session.client.create("topologies", body=load_mapping(file))
-    session.confirm(made, f"{made['name']} created")
+    """Create the topologies that a file describes (YAML or JSON; - for stdin)."""
+    for document in documents_in(file):
+        made = session.client.create("topologies", body=document)
+        session.confirm(made, f"{made['name']} created")
 
 
 @topologies.add("update", "examples/topology.yml")
 @FILE
 @with_session
 def update(session: Session, file: str) -> None:
-    """Make the topology as a file describes it; the file's name tells which."""
-    document = load_mapping(file)
-    name = document.get("name")
-    if not isinstance(name, str) or not name:
-        raise BadFile(f"{file}: name: is missing; say which topology it describes")
-    session.confirm(session.client.send("PUT", "topologies", name, body=document), f"{name} updated")
+    """Make topologies as a file describes them; the names in it tell which."""
+    for document in documents_in(file):
+        made = session.client.send("PUT", "topologies", document["name"], body=document)
+        session.confirm(made, f"{made['name']} updated")
 
 
 @topologies.add("rm", "nightly")
 @NAMES
 @with_session
 def remove(session: Session, names: tuple[str, ...]) -> None:
-    """Delete topologies."""
+    """Delete topologies; their runs are kept, and those in progress go on."""
     each(names, lambda name: session.confirm(session.client.send("DELETE", "topologies", name), f"{name} removed"))
 
 
@@ -136,12 +139,37 @@ def get_run(session: Session, run_id: str) -> None:
     session.show_object(session.client.get("runs", run_id))
 
 
+@runs.add("logs", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@click.argument("run_id", metavar="ID")
+@with_session
+def logs(session: Session, run_id: str) -> None:
+    """Print the first 4 KiB of what each of a run's commands wrote to stdout."""
+    graph_id = session.client.get("runs", run_id)["graph"]
+    mapping = session.client.get("graphs", graph_id, "mapping") if graph_id else {"changes": []}
+    for component in mapping["changes"]:
+        for line in str(component.get("stdout") or "").splitlines():
+            click.echo(f"{component['_component_id']} | {safe_cell(line)}")
+
+
 @runs.add("kill", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
 @click.argument("run_ids", metavar="ID...", nargs=-1, required=True)
 @with_session
 def kill(session: Session, run_ids: tuple[str, ...]) -> None:
     """Kill runs: what runs is stopped, the rest is not started."""
     each(run_ids, lambda one: session.confirm(session.client.post("runs", one, "kill"), f"{one} stopping"))
+
+
+def documents_in(file: str) -> list[dict[str, Any]]:
+    """The topologies of a file: one, or a list under `topologies`. Raises BadFile for one without a name."""
+    found = load_mapping(file)
+    documents = found.get("topologies", [found])
+    if not isinstance(documents, list):
+        raise BadFile(f"{file}: topologies: must be a list, not {kind_of(documents)}")
+    for index, document in enumerate(documents):
+        if not isinstance(document, dict) or not isinstance(document.get("name"), str) or not document["name"]:
+            path = f"topologies[{index}]." if "topologies" in found else ""
+            raise BadFile(f"{file}: {path}name: is missing; say which topology it describes")
+    return documents
 
 
 def ended_run(session: Session, run_id: str) -> dict[str, Any] | None:

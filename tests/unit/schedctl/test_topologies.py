@@ -9,8 +9,14 @@ from click.testing import Result
 from tests.support.scheduler_twin import Reply, Twin, answer
 
 Run = Callable[..., Result]
-NIGHTLY = {"name": "nightly", "state": "active", "cron": "0 0 2 * * ?", "next_run_at": "2026-01-02T02:00:00Z"}
-R1 = {"id": "r1", "topology": "nightly", "state": "running", "started_at": "t0", "ended_at": None}
+NIGHTLY = {
+    "name": "nightly",
+    "state": "active",
+    "cron": "0 0 2 * * ?",
+    "next_run_at": "2026-01-02T02:00:00Z",
+    "last_run": None,
+}
+R1 = {"id": "r1", "topology": "nightly", "state": "running", "started_at": "t0", "ended_at": None, "graph": "g1"}
 
 
 @pytest.fixture
@@ -19,10 +25,13 @@ def file() -> str:
     return "t.yml"
 
 
-def test_ls_shows_when_each_runs_next(twin: Twin, schedctl: Run) -> None:
-    twin.on("GET /topologies", answer({"items": [NIGHTLY], "next": ""}))
+def test_ls_shows_when_each_runs_next_and_how_it_ended(twin: Twin, schedctl: Run) -> None:
+    items = [NIGHTLY, {**NIGHTLY, "name": "hourly", "last_run": {**R1, "state": "failed"}}]
+    twin.on("GET /topologies", answer({"items": items, "next": ""}))
     assert schedctl("topologies", "ls").stdout == (
-        "name    |state  |cron        |next_run_at\nnightly |active |0 0 2 * * ? |2026-01-02T02:00:00Z\n"
+        "name    |state  |cron        |next_run_at          |last_run\n"
+        "hourly  |active |0 0 2 * * ? |2026-01-02T02:00:00Z |failed\n"
+        "nightly |active |0 0 2 * * ? |2026-01-02T02:00:00Z |\n"
     )
 
 
@@ -34,9 +43,24 @@ def test_create_and_update_send_the_document(twin: Twin, schedctl: Run, file: st
     assert twin.asked[0].document == twin.asked[1].document == {"name": "nightly", "trigger": {"cron": "0 0 2 * * ?"}}
 
 
-def test_update_needs_the_name_in_the_file(twin: Twin, schedctl: Run) -> None:
-    result = schedctl("topologies", "update", "-", stdin=b"{cron: x}")
-    assert (result.exit_code, "name: is missing" in result.stderr, twin.asked) == (1, True, [])
+def test_a_file_may_hold_several_under_topologies(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /topologies", answer({**NIGHTLY, "name": "a"}, 201), answer({**NIGHTLY, "name": "b"}, 201))
+    made = schedctl("topologies", "create", "-", stdin=b"topologies: [{name: a}, {name: b}]")
+    assert made.stdout == "a created\nb created\n"
+    assert [asked.document for asked in twin.asked] == [{"name": "a"}, {"name": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (b"{cron: x}", "-: name: is missing"),
+        (b"topologies: [{name: a}, {}]", "-: topologies[1].name: is missing"),
+        (b"topologies: {name: a}", "-: topologies: must be a list, not a mapping"),
+    ],
+)
+def test_every_topology_of_a_file_needs_a_name(twin: Twin, schedctl: Run, text: bytes, fault: str) -> None:
+    result = schedctl("topologies", "update", "-", stdin=text)
+    assert (result.exit_code, fault in result.stderr, twin.asked) == (1, True, [])
 
 
 @pytest.mark.parametrize(
@@ -77,3 +101,19 @@ def test_runs_are_listed_shown_and_killed(twin: Twin, schedctl: Run) -> None:
     assert twin.asked[0].query["topology"] == "nightly"
     assert schedctl("runs", "get", "r1").stdout == "id |r1\n"
     assert schedctl("runs", "kill", "r1").stdout == "r1 stopping\n"
+
+
+def test_logs_show_what_each_command_of_a_run_wrote(twin: Twin, schedctl: Run) -> None:
+    changes = [
+        {"_component_id": "command::a", "stdout": "one\ntwo\n"},
+        {"_component_id": "command::b", "stdout": ""},
+        {"_component_id": "command::c"},
+    ]
+    twin.on("GET /runs/r1", answer(R1))
+    twin.on("GET /graphs/g1/mapping", answer({"changes": changes}))
+    assert schedctl("runs", "logs", "r1").stdout == "command::a | one\ncommand::a | two\n"
+
+
+def test_a_run_without_a_graph_has_no_logs(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /runs/r1", answer({**R1, "state": "skipped", "graph": None}))
+    assert (schedctl("runs", "logs", "r1").exit_code, len(twin.asked)) == (0, 1)
