@@ -3,6 +3,7 @@
 Invariant: nothing is written but through the store.
 """
 
+import json
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,6 +16,7 @@ from clusters import store
 from clusters.models import Cluster, Service, Task, TaskDefinition
 from scheduler_project.toolkit.access import Role, role_of
 from scheduler_project.toolkit.errors import SchedulerError
+from scheduler_project.toolkit.masking import masked
 
 
 class LookingOnly(ModelAdmin):
@@ -98,6 +100,12 @@ class ServiceAdmin(LookingOnly):
 class TaskDefinitionAdmin(LookingOnly):
     list_display = ("name", "version", "created_at")
     search_fields = ("name",)
+    fields = ("name", "version", "created_at", "content")
+
+    @admin.display(description="document")
+    def content(self, row: TaskDefinition) -> str:
+        """The document for people, its secrets masked."""
+        return json.dumps(masked(row.document), indent=2, ensure_ascii=False)
 
 
 @admin.register(Task)

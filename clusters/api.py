@@ -13,6 +13,7 @@ from clusters.errors import NoSuchCluster, NoSuchService, NoSuchTask
 from clusters.models import Cluster, Service, Task, TaskDefinition
 from scheduler_project.toolkit.access import Role, require
 from scheduler_project.toolkit.http import PAGE_SIZE_DEFAULT, page
+from scheduler_project.toolkit.masking import masked
 
 router = Router(tags=["clusters"])
 
@@ -123,7 +124,8 @@ def show_service(row: Any) -> dict[str, Any]:
 
 
 def show_definition(row: TaskDefinition) -> dict[str, Any]:
-    return {"name": row.name, "version": row.version, "document": row.document, "created_at": row.created_at}
+    """Values that look like secrets, such as those of passwords in `env`, are masked."""
+    return {"name": row.name, "version": row.version, "document": masked(row.document), "created_at": row.created_at}
 
 
 def show_task(row: Task) -> dict[str, Any]:

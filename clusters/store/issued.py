@@ -16,6 +16,7 @@ from clusters.core.states import LIVE, TASK
 from clusters.errors import NoSuchTask, TaskNotLive
 from clusters.models import Cluster, Service, Task
 from scheduler_project.toolkit import leases
+from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.events import NewEvent, record
 from workers import units
 from workers.models import Worker
@@ -129,7 +130,7 @@ def write_verdicts(plan: Plan, now: datetime) -> None:
             name = "service.waiting" if verdict.reason else "service.settled"
             events.append(NewEvent(name, f"service:{service.name}", verdict.reason))
         service.reason, service.reconcile_at = verdict.reason, verdict.look_again_at
-    Service.objects.bulk_update(services, ["reason", "reconcile_at"], batch_size=BATCH)
+    update_rows(services, ["reason", "reconcile_at"])
     record(events, now)
 
 
@@ -162,7 +163,7 @@ def apply_reports(host: str, reports: Sequence[Report], now: datetime) -> None:
 
 
 def write_progress(changed: Sequence[Task], moved: Sequence[Task], now: datetime) -> None:
-    Task.objects.bulk_update(changed, CHANGED_BY_REPORTS, batch_size=BATCH)
+    update_rows(changed, CHANGED_BY_REPORTS)
     if moved:
         Service.objects.filter(pk__in={task.service_id for task in moved}).update(reconcile_at=now)
     record([task_event(task, task.state, task.reason) for task in moved], now)

@@ -9,7 +9,7 @@ from django.test import Client
 
 from clusters.models import Cluster, Service, Task, TaskDefinition
 
-from .conftest import System, document
+from .conftest import System, definition, document
 
 API = "/api/v1"
 
@@ -90,6 +90,19 @@ def test_definitions_are_listed_by_name(running: System) -> None:
 
     assert (item["version"], item["document"]["containers"][0]["executor"]) == (1, "bash")
     assert len(client.get(f"{API}/task-definitions").json()["items"]) == 1
+
+
+def test_secrets_in_the_environment_of_a_definition_are_masked(system: System) -> None:
+    executor = {"start": "serve", "env": ["DB_PASSWORD=hunter2", "COLOUR=red"]}
+    system.apply({"tasks": [definition(containers=[{"name": "main", "type": "bash", "executor": executor}])]})
+    key = TaskDefinition.objects.get().pk
+
+    shown = client_of("viewer").get(f"{API}/task-definitions").content.decode()
+    page = client_of("operator", is_staff=True).get(f"/admin/clusters/taskdefinition/{key}/change/").content.decode()
+
+    assert "red" in shown
+    assert "red" in page
+    assert "hunter2" not in shown + page
 
 
 def test_an_operator_scales_a_service(running: System) -> None:
