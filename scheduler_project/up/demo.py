@@ -9,7 +9,7 @@ from workers.models import Worker
 
 PYTHON = sys.executable
 MARKER_NAME = "demo-applied"
-DEMO_GRAPH_ID = "demo-shop"
+DEMO_GRAPH_ID = "shop-1"
 DEMO_CLUSTER = "demo"
 
 STEPS: tuple[tuple[str, ...], ...] = (

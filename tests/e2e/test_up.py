@@ -30,7 +30,7 @@ def test_ready_means_that_the_whole_demo_works(system: System) -> None:
     system.wait_instances_run()
     assert len(system.server_processes()) == DEMO_INSTANCES
     graphs = {graph["id"]: graph["state"] for graph in system.items("graphs", "ls")}
-    assert graphs["demo-shop"] == "completed"
+    assert graphs["shop-1"] == "completed"
 
 
 def test_the_file_with_the_operators_token_is_private(system: System) -> None:
