@@ -15,7 +15,7 @@ from tests.support.wait import wait_until
 BACK_WITHIN_S = 15
 PROCESSES = ("valkey", "nats", "control", "web", "clock", "nats-bridge", "host-a", "demo-connector", "flower")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.support.processes import ROOT, clean_environment
 from tests.support.system import DEMO_INSTANCES, System, running_system
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """The whole system, started as a user starts it: `manage.py up` in a folder of its own, watched from outside."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from scheduler_project.up import ports
 from tests.support.processes import ROOT, Process, clean_environment
 from tests.support.wait import wait_until
 
+ONE_AT_A_TIME = Path(tempfile.gettempdir()) / "scheduler-tests-system.lock"
 READY_WITHIN_S = 120.0
 ANSWER_WITHIN_S = 10.0
 DEMO_INSTANCES = 5
@@ -117,12 +120,17 @@ class System:
 
 
 def running_system(data_dir: Path) -> Iterator[System]:
-    """A ready system that is stopped, and killed to the last process, when the fixture that yields it is over."""
-    started = System(data_dir, ports.choose(0, set())).start()
-    try:
-        started.wait_ready()
-        yield started
-    finally:
-        started.stop()
-        for process in started.processes():
-            process.kill()
+    """A ready system that is stopped, and killed to the last process, when the fixture that yields it is over.
+
+    One at a time on a machine: two would contend for its cores, and be slower than what they are asked to show.
+    """
+    with ONE_AT_A_TIME.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        started = System(data_dir, ports.choose(0, set())).start()
+        try:
+            started.wait_ready()
+            yield started
+        finally:
+            started.stop()
+            for process in started.processes():
+                process.kill()
