@@ -25,6 +25,16 @@ class UnreadableEnvelope(ValueError):
     """An envelope that is not of this protocol."""
 
 
+def kind_of(unit: str) -> str:
+    """`command` of `command/7`."""
+    return unit.partition("/")[0]
+
+
+def id_of(unit: str) -> str:
+    """`7` of `command/7`."""
+    return unit.partition("/")[2]
+
+
 class RunCommand(Struct, tag="run", kw_only=True, frozen=True):
     """Run argv once, without a shell. `start_by` (Unix s, 0 for never): refuse it after that time."""
 

@@ -41,14 +41,6 @@ def host_lost_listeners() -> Sequence[HostLost]:
     return _host_lost
 
 
-def kind_of(unit: str) -> str:
-    return unit.partition("/")[0]
-
-
-def id_of(unit: str) -> str:
-    return unit.partition("/")[2]
-
-
 def send(orders: Mapping[str, Sequence[Order]]) -> None:
     """Publishes orders to hosts once the surrounding transaction has committed. A lost send is repeated by the sweeper
     of the app that owns the unit."""

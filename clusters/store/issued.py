@@ -20,7 +20,7 @@ from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.events import NewEvent, record
 from workers import units
 from workers.models import Worker
-from workers.protocol import Order, QueryUnits, Report, StopUnit, TaskState
+from workers.protocol import Order, QueryUnits, Report, StopUnit, TaskState, id_of
 
 RESEND_AFTER = timedelta(seconds=5)
 """Until an order that no report answered is sent again."""
@@ -139,14 +139,14 @@ def apply_reports(host: str, reports: Sequence[Report], now: datetime) -> None:
 
     A host that keeps a task which is not known here at all is told to stop it.
     """
-    ids = {units.id_of(report.unit) for report in reports}
+    ids = {id_of(report.unit) for report in reports}
     session = Worker.objects.filter(name=host).values_list("session", flat=True).first() or ""
     involved = Service.objects.filter(tasks__in=ids).order_by("pk").distinct().values_list("pk", flat=True)
     list(Service.objects.select_for_update().filter(pk__in=list(involved)).order_by("pk").values_list("pk"))
     tasks = Task.objects.select_for_update(of=("self",)).select_related("host", "service", "definition").in_bulk(ids)
     by_task: dict[str, list[Report]] = {}
     for report in reports:
-        by_task.setdefault(units.id_of(report.unit), []).append(report)
+        by_task.setdefault(id_of(report.unit), []).append(report)
     changed, moved = [], []
     for task_id, task in tasks.items():
         before = progress_of(task)

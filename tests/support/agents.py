@@ -132,7 +132,7 @@ class TestHost:
 
     def supervisor_pid(self) -> int:
         file = self.config.state_dir / "supervisor.pid"
-        return int(wait_until(lambda: file.exists() and file.read_text().strip(), what="a supervisor"))
+        return int(wait_until(lambda: file.read_text().strip() if file.exists() else "", what="a supervisor"))
 
     def kill_supervisor(self) -> None:
         """As the kernel's out-of-memory killer would."""

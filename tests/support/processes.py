@@ -98,10 +98,10 @@ class Process:
         """All that the program has written so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def wait_for(self, probe: Callable[[], Value], timeout_s: float = 30, what: str = "") -> Value:
+    def wait_for(self, probe: Callable[[], Value | None], timeout_s: float = 30, what: str = "") -> Value:
         """The first true value of `probe`. Raises AssertionError, with the log's end, when it ends or is too late."""
 
-        def checked() -> Value:
+        def checked() -> Value | None:
             if not self.alive:
                 raise ProcessEnded(f"{' '.join(self.argv)} ended\n{self.output[-LOG_TAIL_CHARACTERS:]}")
             return probe()

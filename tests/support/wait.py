@@ -7,7 +7,9 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-def wait_until(probe: Callable[[], Value], timeout_s: float = 10, every_s: float = 0.05, what: str = "") -> Value:
+def wait_until(
+    probe: Callable[[], Value | None], timeout_s: float = 10, every_s: float = 0.05, what: str = ""
+) -> Value:
     """Returns the first true value of `probe`. Raises AssertionError, naming what was awaited, at the deadline."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -39,8 +39,8 @@ from workers.protocol import (
     StopUnit,
     Unknown,
     encode,
+    kind_of,
 )
-from workers.units import kind_of
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from celery.exceptions import CeleryError
 from celery.worker import state as worker_state
 from kombu.exceptions import KombuError, OperationalError
 
-from scheduler_project.process import CONTROL_QUEUE
 from scheduler_project.toolkit import env
 from scheduler_project.toolkit.errors import ConfigurationError
 from workers.agent.config import AgentConfig, agent_config
@@ -70,12 +69,11 @@ def addressed(config: AgentConfig, app: Celery) -> AgentConfig:
 
 def publisher(app: Celery) -> Publish:
     """Sends to control by the app's connections; a connection that broke is opened again once."""
+    control = app.conf.task_default_queue
 
     def publish(task: str, text: str, expires_s: float) -> None:
         try:
-            app.send_task(
-                task, args=[text], queue=CONTROL_QUEUE, expires=expires_s, retry=True, retry_policy=RETRY_POLICY
-            )
+            app.send_task(task, args=[text], queue=control, expires=expires_s, retry=True, retry_policy=RETRY_POLICY)
         except (OperationalError, KombuError, CeleryError, OSError) as error:
             raise Unpublished(str(error) or type(error).__name__) from error
 

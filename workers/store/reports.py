@@ -18,9 +18,9 @@ from workers.core.reports import CommandNow, judge
 from workers.core.sequence import Progress, advance
 from workers.core.states import COMMAND
 from workers.models import Command, CommandOutput, Worker
-from workers.protocol import Applied, Order, Output, Report, Reports, StopUnit
+from workers.protocol import Applied, Order, Output, Report, Reports, StopUnit, id_of, kind_of
 from workers.store.rows import BATCH_SIZE, announce_ended, event_of, locked
-from workers.units import handlers, id_of, kind_of
+from workers.units import handlers
 
 logger = logging.getLogger(__name__)
 STREAMS = frozenset({"stdout", "stderr"})

@@ -39,7 +39,6 @@ def test_a_bridge_that_is_killed_and_started_again_completes_the_graph(
     processes.worker("nats", valkey_server.url, **variables)
 
     wait_until(lambda: Graph.objects.get(pk=graph.pk).state == "completed", 60, what="the graph's end")
-    ends: list[Any] = []
-    wait_until(lambda: ends.extend(outsider.take(1, 0.1)) or ends, what="the announcement")
+    ends = wait_until(lambda: outsider.take(1, 0.1), what="the announcement")
     assert json.loads(ends[0].data)["id"] == graph.pk
     outsider.stop()
