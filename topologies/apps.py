@@ -6,3 +6,10 @@ from django.apps import AppConfig
 class TopologiesConfig(AppConfig):
     name = "topologies"
     verbose_name = "Topologies"
+
+    def ready(self) -> None:
+        """Listens for the ends of graphs."""
+        from graphs.signals import graphs_ended
+        from topologies.receivers import on_graphs_ended
+
+        graphs_ended.connect(on_graphs_ended, dispatch_uid="topologies.receivers")
