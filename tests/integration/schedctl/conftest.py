@@ -15,6 +15,7 @@ from graphs import store as graphs
 from schedctl.main import cli
 from scheduler_project.models import ApiToken
 from scheduler_project.toolkit import access
+from topologies import tasks as topologies
 from workers.testing import FakeAgents
 
 Run = Callable[..., Result]
@@ -73,3 +74,4 @@ def tick(agents: FakeAgents) -> None:
     graphs.sweep(now)
     clusters.tick(now)
     agents.settle(now)
+    topologies.fire_due()
