@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from clusters.models import Task
 from graphs.models import Graph
 from scheduler_project.models import Event
+from topologies.models import Run
 from workers.models import Command, Worker
 
 COUNTED_BY_STATE: tuple[tuple[str, str, type[Model]], ...] = (
@@ -21,6 +22,7 @@ COUNTED_BY_STATE: tuple[tuple[str, str, type[Model]], ...] = (
     ("scheduler_commands", "Commands by state.", Command),
     ("scheduler_tasks", "Tasks of services by state.", Task),
     ("scheduler_graphs", "Graphs by state.", Graph),
+    ("scheduler_runs", "Runs of topologies by state.", Run),
 )
 
 

@@ -11,11 +11,13 @@ from django.db.models import Count, Q
 from clusters.models import Service
 from graphs.models import Graph
 from scheduler_project.models import Event, Level
+from topologies.models import Topology
 from workers.models import Command, Worker
 
 SHOWN = 50
 FAILURES_SHOWN = 10
 GRAPHS_SHOWN = 8
+FIRES_SHOWN = 8
 RECENT = timedelta(hours=24)
 
 
@@ -23,6 +25,7 @@ def overview(now: datetime) -> dict[str, Any]:
     """The template's context."""
     hosts = list(Worker.objects.all()[:SHOWN])
     services = list(Service.objects.present().counted().select_related("cluster", "definition")[:SHOWN])
+    active = Topology.objects.filter(state="active")
     failures = Event.objects.filter(level=Level.ERROR)
     return {
         "now": now,
@@ -30,6 +33,7 @@ def overview(now: datetime) -> dict[str, Any]:
         "services": services,
         "graphs": list(Graph.objects.unfinished()[:GRAPHS_SHOWN]),
         "last_graphs": list(Graph.objects.exclude(ended_at=None).order_by("-ended_at")[:GRAPHS_SHOWN]),
+        "fires": list(active.exclude(next_run_at=None).order_by("next_run_at")[:FIRES_SHOWN]),
         "failures": list(failures.order_by("-id")[:FAILURES_SHOWN]),
         "counts": {
             "hosts": Worker.objects.aggregate(all=Count("id"), connected=Count("id", filter=Q(state="connected"))),

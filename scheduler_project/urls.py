@@ -15,6 +15,7 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),
     path("", include("graphs.urls")),
+    path("", include("topologies.urls")),
     path("", include("workers.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),

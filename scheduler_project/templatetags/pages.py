@@ -15,7 +15,13 @@ from django.utils.safestring import SafeString
 register = template.Library()
 
 NOTHING = "\N{EN DASH}"
-PAGES_OF = {"worker": "workers:host", "command": "workers:command", "graph": "graphs:graph"}
+PAGES_OF = {
+    "worker": "workers:host",
+    "command": "workers:command",
+    "graph": "graphs:graph",
+    "topology": "topologies:topology",
+    "run": "topologies:run",
+}
 BAR_ORDER = ("completed", "errored", "cancelled", "skipped", "running", "waiting")
 WORDS_OF = {"worker": "host"}
 

@@ -13,7 +13,7 @@ from scheduler_project.toolkit.events import NewEvent, record
 from tests.integration.pages.conftest import NOW
 from workers.models import Command, Worker
 
-HOME_QUERIES = 9
+HOME_QUERIES = 10
 
 
 def text_of(client: Client, address: str) -> str:
