@@ -24,7 +24,7 @@ RECENT = timedelta(hours=24)
 def overview(now: datetime) -> dict[str, Any]:
     """The template's context."""
     hosts = list(Worker.objects.all()[:SHOWN])
-    services = list(Service.objects.present().counted().select_related("cluster", "definition")[:SHOWN])
+    services = Service.objects.present().counted().select_related("cluster", "definition").order_by("name")[:SHOWN]
     active = Topology.objects.filter(state="active")
     failures = Event.objects.filter(level=Level.ERROR)
     return {

@@ -15,6 +15,8 @@ from graphs.models import Component, Edge, Graph, Part
 from scheduler_project.toolkit.events import NewEvent, record
 from scheduler_project.up import ports
 from tests.support.processes import Process, Processes
+from topologies.core.triggers import ManualTrigger
+from topologies.models import Topology
 from workers.models import Worker
 
 PASSWORD = "a password for tests"
@@ -180,6 +182,39 @@ def test_a_graph_of_two_thousand_components_is_drawn_and_followed(site: Site, gr
         end_component(f"vm::{n}", "completed")
 
     expect(page.locator(".key[data-state=completed]")).to_have_text("completed 50")
+
+
+def test_a_topology_is_paused_by_a_button_that_asks_first(site: Site) -> None:
+    now = timezone.now()
+    topology = Topology.objects.create(
+        name="by hand",
+        spec={"trigger": ManualTrigger().document(), "graph": {"components": []}},
+        overlap="skip",
+        created_at=now,
+        updated_at=now,
+    )
+    page = site.open("/topologies/by%20hand")
+
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Keep it").click()
+    topology.refresh_from_db()
+    assert topology.state == "active"
+
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    expect(page.locator("#heading .state")).to_have_text("paused")
+    expect(page.locator("#toasts")).to_contain_text("by hand is paused")
+
+
+def test_what_the_api_refuses_is_told(site: Site, graph: Graph) -> None:
+    page = site.open("/graphs/b1")
+    Graph.objects.update(state="completed", ended_at=timezone.now())
+
+    page.get_by_role("button", name="Cancel graph").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel graph").click()
+
+    expect(page.locator(".toast[data-tone=bad]")).to_contain_text("completed")
+    site.faults.clear()  # the browser reports the refusal
 
 
 def test_the_stream_goes_on_after_the_web_process_was_started_again(site: Site, graph: Graph) -> None:

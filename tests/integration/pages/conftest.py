@@ -11,6 +11,8 @@ from graphs.models import Component, Edge, Graph, Part
 from scheduler_project.models import ApiToken
 from scheduler_project.roles import group
 from scheduler_project.toolkit.access import Role, digest
+from topologies.core.triggers import CronTrigger
+from topologies.models import Topology
 from workers.models import Command, CommandOutput, Worker
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -125,3 +127,17 @@ def graph(db: None) -> Graph:
     ]:
         Edge.objects.create(graph=made, source=rows[source] if source else None, destination=rows[destination])
     return made
+
+
+@pytest.fixture
+def topology(db: None) -> Topology:
+    """Fires each minute; `crunch` runs after `fetch`."""
+    components = [{"name": "fetch", "after": []}, {"name": "crunch", "after": ["fetch"]}]
+    return Topology.objects.create(
+        name="heartbeat",
+        spec={"trigger": CronTrigger("0 * * * * ?", "UTC").document(), "graph": {"components": components}},
+        overlap="skip",
+        next_run_at=NOW + timedelta(seconds=55),
+        created_at=NOW,
+        updated_at=NOW,
+    )
