@@ -7,6 +7,7 @@ import it before Django is set up.
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
+from celery.worker import state
 
 if TYPE_CHECKING:
     from graphs.bridge.loop import Bridge
@@ -15,14 +16,14 @@ _running: list["Bridge"] = []
 
 
 class BridgeStep(bootsteps.StartStopStep):
-    """Starts the bridge with the worker and stops it in order. Fails the worker where `NATS_URI` is not set."""
+    """Starts the bridge with the worker and stops it in order. The worker does not start without `NATS_URI`."""
 
     requires = {"celery.worker.components:Pool"}
 
     def start(self, worker: Any) -> None:
         from graphs.bridge.loop import make_bridge
 
-        bridge = make_bridge()
+        bridge = make_bridge(on_failure=end_worker)
         bridge.start()
         _running.append(bridge)
 
@@ -31,6 +32,11 @@ class BridgeStep(bootsteps.StartStopStep):
             _running.pop().stop()
 
     terminate = stop
+
+
+def end_worker() -> None:
+    """Ends this worker with exit code 1, so that whoever supervises it starts it afresh."""
+    state.should_stop = 1
 
 
 def wake() -> None:

@@ -1,7 +1,8 @@
 """The bridge: takes start messages and replies from NATS, in batches, and sends what becomes ready.
 
 Invariant: a message leaves the link's queue for good only when the database has it (or it is unusable and was logged);
-while the database is away the bridge waits and tries the same batch again. Any number of bridges share one queue group.
+while the database is away the bridge waits and tries the same batch again, until it is told to stop. Any number of
+bridges share one queue group.
 """
 
 import logging
@@ -42,20 +43,26 @@ DATABASE_WAIT_S = 1.0
 STOP_S = 10.0
 
 
-def make_bridge() -> "Bridge":
-    """The bridge to the server of `NATS_URI`. Raises ConfigurationError where that is not set."""
+def make_bridge(on_failure: Callable[[], None] = lambda: None) -> "Bridge":
+    """The bridge to the server of `NATS_URI`; `on_failure` is called when it cannot go on.
+
+    Raises ConfigurationError where `NATS_URI` is not set.
+    """
     if not settings.NATS_URI:
         raise ConfigurationError("NATS_URI is not set, so there is nothing to bridge; set it, or stop this worker")
     link = NatsLink(settings.NATS_URI, (*START_SUBJECTS, *REPLY_SUBJECTS), GROUP, "scheduler-bridge")
-    return Bridge(link)
+    return Bridge(link, on_failure=on_failure)
 
 
 class Bridge:
     """One thread between a link and the store."""
 
-    def __init__(self, link: Link, clock: Callable[[], datetime] = timezone.now) -> None:
+    def __init__(
+        self, link: Link, clock: Callable[[], datetime] = timezone.now, on_failure: Callable[[], None] = lambda: None
+    ) -> None:
         self._link = link
         self._clock = clock
+        self._on_failure = on_failure
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
 
@@ -82,13 +89,15 @@ class Bridge:
         self._link.stop()
 
     def run(self) -> None:
-        """Works until stopped and nothing received is left."""
-        while True:
-            messages = self._link.take(BATCH, IDLE_S)
-            if not messages and self._stopping.is_set():
-                break
-            self._until_stored(messages)
-        connection.close()
+        """Works until stopped and nothing received is left. A fault of our own is logged and told to `on_failure`."""
+        try:
+            while (messages := self._link.take(BATCH, IDLE_S)) or not self._stopping.is_set():
+                self._until_stored(messages)
+        except Exception:
+            log.exception("bridge.failed")
+            self._on_failure()
+        finally:
+            connection.close()
 
     def _until_stored(self, messages: Sequence[Message]) -> None:
         while True:
@@ -97,8 +106,8 @@ class Bridge:
             except (OperationalError, InterfaceError, store.LostRace) as error:
                 log.warning("bridge.database_away messages=%d reason=%s", len(messages), error)
                 connection.close()
-                self._stopping.wait(DATABASE_WAIT_S)
-                if self._stopping.is_set():
+                if self._stopping.wait(DATABASE_WAIT_S):
+                    log.warning("bridge.messages_lost messages=%d reason=stopped without a database", len(messages))
                     return
             else:
                 return

@@ -25,7 +25,6 @@ from scheduler_project.toolkit.events import NewEvent, record
 
 CLAIM_BATCH = 500
 FILLED_IN = ("document", "type", "verb", "provider", "backend")
-FAILED = ("state", "reason", "ended_at")
 
 
 @dataclass(frozen=True)
@@ -145,8 +144,8 @@ def deadline(timeout_s: float, now: datetime) -> datetime | None:
 
 def _write_failed(failed: Sequence[Component], now: datetime) -> None:
     for row in failed:
-        row.state, row.ended_at = "errored", now
-    swap(failed, "waiting", FAILED)
+        row.state = "errored"
+    swap(failed, "waiting", ended_at=now)
 
 
 def _count(

@@ -78,8 +78,8 @@ def _touched(existing: Existing, row: Component) -> dict[str, Component]:
 
 def _save(existing: Existing) -> None:
     rows = list(existing.kept.values())
-    Component.objects.bulk_create([row for row in rows if row.pk is None], batch_size=BATCH)
     known = [row for row in rows if row.pk is not None]
+    Component.objects.bulk_create([row for row in rows if row.pk is None], batch_size=BATCH)
     if known:
         Component.objects.bulk_update(known, ["document", *TEXT_KEYS], batch_size=BATCH)
     if existing.removed:

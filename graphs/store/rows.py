@@ -1,11 +1,12 @@
 """Small pieces that all writers of this package share: the lock on graphs, batches, events of components."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from itertools import islice
 from operator import or_
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connection
 from django.db.models import Q
@@ -67,10 +68,18 @@ def moved(component: Component, before: str, actor: str = "") -> NewEvent:
     return NewEvent(name, f"graph:{component.graph_id}", component.reason, level, data, actor)
 
 
-def swap(rows: Sequence[Component], before: str, fields: Sequence[str]) -> None:
-    """Writes rows that must still be in the state `before`. Raises LostRace where one is not."""
-    if not rows:
-        return
-    written = Component.objects.filter(state=before).bulk_update(rows, list(fields), batch_size=BATCH)
-    if written != len(rows):
-        raise LostRace
+def swap(rows: Sequence[Component], before: str, **values: Any) -> None:
+    """Writes the rows' new states, reasons and documents, and `values` into all, while they are still in `before`.
+
+    Raises LostRace where a row is not.
+    """
+    alike: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row in rows:
+        alike[row.state, row.reason].append(row.pk)
+    for (state, reason), keys in alike.items():
+        for batch in batches(keys):
+            expected = Component.objects.filter(pk__in=batch, state=before)
+            if expected.update(state=state, reason=reason, **values) != len(batch):
+                raise LostRace
+    if rows:
+        Component.objects.bulk_update(rows, ["document"], batch_size=BATCH)

@@ -19,7 +19,6 @@ from graphs.store.existing import change_what_exists
 from graphs.store.rows import batches, in_graphs, moved, save_counts, swap
 from scheduler_project.toolkit.events import NewEvent, record
 
-SETTLED = ("state", "reason", "document", "ended_at", "resend_at", "deadline_at", "started_at", "handle")
 Keyed = dict[str, dict[str, Component]]
 
 
@@ -55,10 +54,10 @@ def settle(graphs: Mapping[str, Graph], replies: Sequence[Reply], rows: Sequence
     for graph in graphs.values():
         plan = advance(loaded.snapshot(graph), [reply.report for reply in by_graph[graph.pk]], now)
         events += _ignored_events(graph.pk, by_graph[graph.pk], plan.ignored)
-        settled += _apply(graph, plan, by_graph[graph.pk], loaded, now)
+        settled += _apply(graph, plan, by_graph[graph.pk], loaded)
         if plan.moves:
             events += _save(graph, plan, loaded, now)
-    swap([row for row, _ in settled], "running", SETTLED)
+    _write([row for row, _ in settled], now)
     events += change_what_exists([row for row, _ in settled if row.state == "completed"])
     record([*(moved(row, before) for row, before in settled), *events], now)
     for graph in graphs.values():
@@ -94,23 +93,24 @@ def _node(row: Component) -> Node:
     return Node(row.state, row.attempt, row.blockers, row.attempts, row.resend_at, row.deadline_at)
 
 
-def _apply(
-    graph: Graph, plan: Plan, replies: Sequence[Reply], loaded: Loaded, now: datetime
-) -> list[tuple[Component, str]]:
+def _apply(graph: Graph, plan: Plan, replies: Sequence[Reply], loaded: Loaded) -> list[tuple[Component, str]]:
     """Moves the rows in memory. Returns each with the state it had."""
     changed: list[tuple[Component, str]] = []
     for move in plan.moves:
         row = loaded.rows[graph.pk][move.component_id]
         before = row.state
         document: Mapping[str, Any] = replies[move.report].document if move.report is not None else {}
-        row.state, row.reason, row.resend_at, row.deadline_at = move.state, move.reason, None, None
+        row.state, row.reason = move.state, move.reason
         row.document = answered(row.document, document, graph.pk, move.state)
-        if move.state == "waiting":
-            row.started_at, row.handle = None, ""
-        else:
-            row.ended_at = now
         changed.append((row, before))
     return changed
+
+
+def _write(settled: Sequence[Component], now: datetime) -> None:
+    again = [row for row in settled if row.state == "waiting"]
+    over = [row for row in settled if row.state != "waiting"]
+    swap(over, "running", ended_at=now, resend_at=None, deadline_at=None)
+    swap(again, "running", started_at=None, sent_at=None, resend_at=None, deadline_at=None, handle="")
 
 
 def _save(graph: Graph, plan: Plan, loaded: Loaded, now: datetime) -> list[NewEvent]:
