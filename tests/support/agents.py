@@ -123,12 +123,11 @@ class TestHost:
     def wait_state(self, state: str, unit: str = "task/web", timeout_s: float = 15, pid_not: int = 0) -> TaskState:
         """The task's last report, once it tells this state, of another process than `pid_not`."""
 
-        def last() -> TaskState | None:
-            found = self.of(TaskState, unit)
-            fits = found and found[-1].state == state and found[-1].pid != (pid_not or -1)
-            return found[-1] if fits else None
+        def last() -> list[TaskState]:
+            found = self.of(TaskState, unit)[-1:]
+            return [told for told in found if told.state == state and told.pid != (pid_not or -1)]
 
-        return wait_until(last, timeout_s, what=f"{unit} to be {state}")
+        return wait_until(last, timeout_s, what=f"{unit} to be {state}: {self.of(TaskState, unit)}")[0]
 
     def supervisor_pid(self) -> int:
         file = self.config.state_dir / "supervisor.pid"

@@ -18,6 +18,7 @@ from scheduler_project.toolkit.errors import ConfigurationError
 from workers.agent import facts
 from workers.agent.commands import Commands
 from workers.agent.config import AgentConfig
+from workers.agent.core.names import kind_of
 from workers.agent.core.orders import DRAINING, STOPPED_BEFORE
 from workers.agent.folders import UNITS
 from workers.agent.journal import Entry, Journal
@@ -73,6 +74,11 @@ class AgentRuntime:
         self._ready = threading.Event()
         self._main: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
+
+    @property
+    def unreported(self) -> int:
+        """The number of the newest report that control has not confirmed; 0 when it has confirmed all."""
+        return self._journal.newest_seq()
 
     def start(self) -> None:
         """Returns once what the journal knows is taken up."""

@@ -118,11 +118,14 @@ def test_failures_within_the_grace_period_do_not_count() -> None:
 
 def test_a_task_that_is_not_healthy_in_time_is_restarted_with_the_check_named() -> None:
     story = Story().up()
-    assert story.actions == (WakeAt(160),)
     story.tell(CheckFailed("http", "connection refused"))
     story.now = 160
     assert story.tell(Due()).actions == (HaltRun(),)
     assert story.task.reason == "not healthy within 60 s: check http: connection refused"
+
+
+def test_the_end_of_the_grace_period_is_waited_for() -> None:
+    assert Story().up().actions == (WakeAt(160),)
 
 
 def test_a_killed_process_is_started_again_after_half_a_second() -> None:
