@@ -13,7 +13,6 @@ from celery import Celery, signals
 from celery.apps.worker import Worker
 from celery.platforms import SecurityWarning
 
-from graphs.bridge import BridgeStep
 from scheduler_project.celery_settings import celery_settings
 from scheduler_project.liveness import AliveStep
 from scheduler_project.process import CONTROL_QUEUE, NATS_QUEUE, host_from_argv, queues_from_argv
@@ -70,6 +69,8 @@ if HOST is None:
     signals.task_prerun.connect(close_broken_connections)
     app.autodiscover_tasks()
     if NATS_QUEUE in queues_from_argv(sys.argv):
+        from graphs.bridge import BridgeStep
+
         app.steps["worker"].add(BridgeStep)
 else:
     from workers.agent.step import AgentStep

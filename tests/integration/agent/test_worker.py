@@ -1,0 +1,251 @@
+"""`celery -A scheduler_project worker -Q host-…` as a host agent: a real worker on a real broker, and no database."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import kombu
+import pytest
+from celery import Celery
+
+from tests.support.processes import Process, Processes
+from tests.support.servers import RabbitServer, Server, ValkeyServer, free_port
+from tests.support.wait import wait_until
+from workers.protocol import (
+    HEARTBEAT_TASK,
+    RECEIVE_TASK,
+    REPORTS_TASK,
+    Applied,
+    Check,
+    Container,
+    Ended,
+    Heartbeat,
+    KeepTask,
+    Order,
+    Orders,
+    Report,
+    RunCommand,
+    Started,
+    TaskState,
+    decode_heartbeat,
+    decode_reports,
+    encode,
+)
+
+Kind = TypeVar("Kind", bound=Report)
+NO_DATABASE = "postgres://nowhere/x"
+HOST = "host-w"
+
+
+class Wire:
+    """The control side's end of the broker: sends orders, reads the queue `control`, and confirms."""
+
+    def __init__(self, url: str) -> None:
+        self.app = Celery(broker=url, set_as_current=False)
+        self.app.conf.broker_connection_retry_on_startup = True
+        self.connection = kombu.Connection(url)
+        self.queue = self.connection.SimpleQueue("control", no_ack=True)
+        self.queue.clear()
+        self.heartbeats: list[Heartbeat] = []
+        self.reports: list[Report] = []
+
+    def order(self, *orders: Order) -> None:
+        self.send(encode(Orders(host=HOST, sent_at=time.time(), orders=list(orders))))
+
+    def send(self, envelope: str) -> None:
+        self.app.send_task(RECEIVE_TASK, args=[envelope], queue=HOST)
+
+    def read(self) -> None:
+        """Takes in what has arrived."""
+        with suppress(self.queue.Empty):
+            while True:
+                message = self.queue.get_nowait()
+                self._take(message.headers["task"], message.payload[0][0])
+
+    def _take(self, task: str, text: str) -> None:
+        if task == HEARTBEAT_TASK:
+            self.heartbeats.append(decode_heartbeat(text))
+        elif task == REPORTS_TASK:
+            envelope = decode_reports(text)
+            self.reports += [numbered.report for numbered in envelope.reports]
+            self.order(Applied(session=envelope.session, seq=envelope.reports[-1].seq))
+
+    def ended(self, unit: str) -> Ended:
+        return wait_until(lambda: self.of(Ended, unit), 20, what=f"{unit} to end")[-1]
+
+    def state(self, unit: str, state: str) -> TaskState:
+        """The task's last report, once it tells this state."""
+        return wait_until(
+            lambda: [told for told in self.of(TaskState, unit)[-1:] if told.state == state],
+            20,
+            what=f"{unit} to be {state}",
+        )[-1]
+
+    def of(self, kind: type[Kind], unit: str) -> list[Kind]:
+        self.read()
+        return [report for report in self.reports if isinstance(report, kind) and report.unit == unit]
+
+    def close(self) -> None:
+        self.queue.close()
+        self.connection.close()
+        self.app.close()
+
+
+@pytest.fixture
+def broker(valkey_server: ValkeyServer) -> Server:
+    return valkey_server
+
+
+@pytest.fixture
+def wire(broker: Server) -> Iterator[Wire]:
+    wire = Wire(broker.url)
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def agent(processes: Processes, broker: Server, wire: Wire, tmp_path: Path) -> Iterator[Process]:
+    """An agent that has only the broker; `wire` listens from before its first word."""
+    started = start_agent(processes, broker, tmp_path)
+    assert wire.connection.connected
+    yield started
+    processes.stop_all()
+    stop_supervisor(tmp_path)
+
+
+def start_agent(processes: Processes, broker: Server, folder: Path) -> Process:
+    return processes.worker(
+        HOST,
+        broker.url,
+        DATABASE_URL=NO_DATABASE,
+        SCHEDULER_DATA_DIR=str(folder / "data"),
+        SCHEDULER_HEARTBEAT_INTERVAL_S="0.5",
+        SCHEDULER_LABELS="zone=a",
+    )
+
+
+def supervisor_pid(folder: Path) -> int:
+    file = folder / "data" / "agents" / HOST / "supervisor.pid"
+    return int(wait_until(lambda: file.exists() and file.read_text().strip(), what="a supervisor"))
+
+
+def stop_supervisor(folder: Path) -> None:
+    pid = supervisor_pid(folder)
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 15, what="the supervisor to end")
+
+
+def server(port: int) -> KeepTask:
+    """A task that is an HTTP server with a check."""
+    start = 'exec python3 -m http.server "$PROVIDED_PORT" --bind 127.0.0.1 --directory /tmp'
+    return KeepTask(
+        unit="task/web",
+        attempt=1,
+        containers=[Container(name="web", executor="bash", options={"start": [start]})],
+        ports={"PROVIDED_PORT": port},
+        checks=[Check(id="http", http=f"http://127.0.0.1:{port}/", interval_s=1)],
+    )
+
+
+def test_an_agent_runs_commands_and_tasks_without_a_database(agent: Process, wire: Wire) -> None:
+    wire.order(RunCommand(unit="command/1", attempt=1, argv=["sh", "-c", "exit 7"]), server(free_port()))
+    assert wire.ended("command/1").exit_code == 7
+    assert wire.state("task/web", "running").pid > 0
+    assert wire.heartbeats[0].labels == {"zone": "a"}
+    assert wire.heartbeats[0].address == "127.0.0.1"
+    assert "superuser" not in agent.output
+
+
+def test_the_same_on_rabbitmq(processes: Processes, rabbitmq_server: RabbitServer, tmp_path: Path) -> None:
+    wire = Wire(rabbitmq_server.url)
+    start_agent(processes, rabbitmq_server, tmp_path)
+    wire.order(RunCommand(unit="command/1", attempt=1, argv=["sh", "-c", "exit 7"]))
+    assert wire.ended("command/1").exit_code == 7
+    wire.close()
+    processes.stop_all()
+    stop_supervisor(tmp_path)
+
+
+def test_an_agent_never_loads_django() -> None:
+    """Kombu itself looks into `django.utils`; neither settings nor a database come with that."""
+    program = (
+        "import sys; sys.argv = ['celery', '-A', 'scheduler_project', 'worker', '-Q', 'host-a'];"
+        "from scheduler_project.celery import app; app.loader.import_default_modules();"
+        "assert 'workers.agent.receive' in app.tasks; assert not {'django.conf', 'django.db'} & set(sys.modules)"
+    )
+    assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", program]) == 0
+
+
+def test_a_killed_agent_leaves_its_processes_running_and_finds_them_again(
+    agent: Process, processes: Processes, broker: Server, wire: Wire, tmp_path: Path
+) -> None:
+    marker = tmp_path / "go"
+    wait = f"while [ ! -e {marker} ]; do sleep 0.1; done; exit 5"
+    wire.order(RunCommand(unit="command/1", attempt=1, argv=["sh", "-c", wait]), server(free_port()))
+    pid = wire.state("task/web", "running").pid
+    wait_until(lambda: wire.of(Started, "command/1"))
+    agent.kill()
+    marker.touch()
+    start_agent(processes, broker, tmp_path)
+    assert wire.ended("command/1").exit_code == 5
+    assert wire.of(TaskState, "task/web")[-1].pid == pid
+    os.kill(pid, 0)
+
+
+def test_a_stopped_agent_says_goodbye(agent: Process, wire: Wire) -> None:
+    agent.stop()
+    assert agent.popen is not None
+    assert agent.popen.returncode == 0
+    wire.read()
+    assert wire.heartbeats[-1].stopping
+
+
+def test_an_unreadable_envelope_is_dropped_with_the_reason(agent: Process, wire: Wire) -> None:
+    wire.send("{")
+    agent.wait_for_line("orders.unreadable")
+    wire.order(RunCommand(unit="command/1", attempt=1, argv=["true"]))
+    assert wire.ended("command/1").exit_code == 0
+
+
+def test_an_agent_outlives_its_broker(processes: Processes, tmp_path: Path) -> None:
+    own = ValkeyServer()
+    start_agent(processes, own, tmp_path)
+    wire = Wire(own.url)
+    done = tmp_path / "done"
+    wire.order(RunCommand(unit="command/1", attempt=1, argv=["sh", "-c", f"sleep 1; touch {done}"]))
+    wait_until(lambda: wire.of(Started, "command/1"))
+    wire.close()
+    own.kill()
+    wait_until(done.exists)
+    own.start()
+    wire = Wire(own.url)
+    assert wire.ended("command/1").exit_code == 0
+    wire.close()
+    processes.stop_all()
+    stop_supervisor(tmp_path)
+    own.close()
+
+
+def test_wrong_settings_end_the_agent_with_one_clear_line(processes: Processes, broker: Server, tmp_path: Path) -> None:
+    agent = processes.celery(
+        "worker", "-Q", HOST, BROKER_URL=broker.url, SCHEDULER_DATA_DIR=str(tmp_path), SCHEDULER_SLOTS="none"
+    )
+    assert agent.wait_ended() == 1
+    assert "SCHEDULER_SLOTS='none' is not a whole number above 0" in agent.output
+    assert "Traceback" not in agent.output
+
+
+def test_an_idle_agent_is_lean(agent: Process, tmp_path: Path) -> None:
+    pids = [agent.pid, supervisor_pid(tmp_path)]
+    resident_kb = [
+        int(line.split()[1])
+        for pid in pids
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmRSS")
+    ]
+    assert sum(resident_kb) < 100 * 1024
