@@ -18,7 +18,6 @@ from scheduler_project.toolkit.errors import ConfigurationError
 from workers.agent import facts
 from workers.agent.commands import Commands
 from workers.agent.config import AgentConfig
-from workers.agent.core.names import kind_of
 from workers.agent.core.orders import DRAINING, STOPPED_BEFORE
 from workers.agent.folders import UNITS
 from workers.agent.journal import Entry, Journal

@@ -131,7 +131,7 @@ def start_agent(processes: Processes, broker: Server, folder: Path) -> Process:
 
 def supervisor_pid(folder: Path) -> int:
     file = folder / "data" / "agents" / HOST / "supervisor.pid"
-    return int(wait_until(lambda: file.exists() and file.read_text().strip(), what="a supervisor"))
+    return int(wait_until(lambda: file.read_text().strip() if file.exists() else "", what="a supervisor"))
 
 
 def stop_supervisor(folder: Path) -> None:

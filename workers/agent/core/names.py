@@ -1,4 +1,4 @@
-"""Names of units, and file names for them."""
+"""File names for units."""
 
 import re
 from hashlib import sha256
@@ -14,8 +14,3 @@ def safe_name(text: str) -> str:
         return name
     digest = sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
     return f"{name[: NAME_LENGTH_MAX - DIGEST_LENGTH - 1]}-{digest}"
-
-
-def kind_of(unit: str) -> str:
-    """`command` of `command/1`."""
-    return unit.partition("/")[0]
