@@ -4,10 +4,12 @@ Invariant: no text, however made, costs more than its size limit and its node li
 """
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import yaml
+from yaml.events import CollectionEndEvent, CollectionStartEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from scheduler_project.toolkit.errors import Fault, InvalidDocument
@@ -15,6 +17,22 @@ from scheduler_project.toolkit.errors import Fault, InvalidDocument
 SIZE_MAX_BYTES = 32 * 1024 * 1024
 NODES_MAX = 2_000_000
 DEPTH_MAX = 100
+
+
+class PlainLoader(yaml.CSafeLoader):
+    """Scalars as YAML 1.2 and JSON read them: `on` and `yes`, `12:30`, dates and `010` are text."""
+
+    yaml_implicit_resolvers = {}
+
+
+for tag, pattern, first in (
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$", list("-+0123456789")),
+    ("float", r"^[-+]?(?=.*[.eE])(?:[0-9]+\.?|[0-9]*\.[0-9]+)(?:[eE][-+]?[0-9]+)?$", list("-+.0123456789")),
+    ("merge", r"^<<$", ["<"]),
+):
+    PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), first)
 
 
 class DuplicateKey(ValueError):
@@ -61,7 +79,8 @@ def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def parse_yaml(text: str) -> Any:
     """YAML of one document, without duplicate keys, tags of Python objects and anchors that grow without bound."""
     try:
-        loader = yaml.CSafeLoader(text)
+        check_depth(text)
+        loader = PlainLoader(text)
         try:
             root = loader.get_single_node()
             if root is None:
@@ -72,8 +91,17 @@ def parse_yaml(text: str) -> Any:
             loader.dispose()
     except yaml.YAMLError as error:
         raise InvalidDocument([fault_of(error)]) from error
-    except ValueError as error:  # such as the date 2026-13-45
+    except ValueError as error:
         raise refused(f"holds a value that is not what it looks like: {error}") from error
+
+
+def check_depth(text: str) -> None:
+    """Raises RecursionError before the reader, which recurses without limit, meets what is nested too deep."""
+    depth = 0
+    for event in yaml.parse(text, Loader=PlainLoader):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEPTH_MAX:
+            raise RecursionError
 
 
 def fault_of(error: yaml.YAMLError) -> Fault:
