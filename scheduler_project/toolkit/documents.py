@@ -51,6 +51,8 @@ def parse(text: bytes) -> Any:
         return parse_json(decoded) if decoded.lstrip()[:1] in ("{", "[") else parse_yaml(decoded)
     except RecursionError as error:
         raise refused(f"is nested more than {DEPTH_MAX} levels deep") from error
+    except ValueError as error:
+        raise refused(f"holds a value that is not what it looks like: {error}") from error
 
 
 def refused(message: str) -> InvalidDocument:
@@ -91,8 +93,6 @@ def parse_yaml(text: str) -> Any:
             loader.dispose()
     except yaml.YAMLError as error:
         raise InvalidDocument([fault_of(error)]) from error
-    except ValueError as error:
-        raise refused(f"holds a value that is not what it looks like: {error}") from error
 
 
 def check_depth(text: str) -> None:

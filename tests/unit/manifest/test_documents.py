@@ -75,5 +75,6 @@ def test_a_file_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fault_of(b"x" * (1024 * 1024 + 1)) == "is larger than 1 MiB; split it"
 
 
-def test_a_date_that_does_not_exist_is_a_fault() -> None:
-    assert "is not what it looks like" in fault_of(b"a: 2026-13-45\n")
+@pytest.mark.parametrize("text", ["a: {}", '{{"a": {}}}'], ids=["yaml", "json"])
+def test_a_number_too_long_to_be_one_is_a_fault(text: str) -> None:
+    assert "is not what it looks like" in fault_of(text.format("1" * 5000).encode())
