@@ -3,6 +3,7 @@
 Invariant: no row is added, edited or deleted here, because that would go around the one writer.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from scheduler_project.toolkit.errors import SchedulerError
+from scheduler_project.toolkit.masking import masked
 from topologies import store
 from topologies.models import Run, Topology
 from workers.admin import LookOnlyAdmin
@@ -22,7 +24,13 @@ class TopologyAdmin(LookOnlyAdmin):
     list_display = ("name", "state", "cron", "timezone", "at", "overlap", "next_run_at", "version", "reason")
     list_filter = ("state", "overlap")
     search_fields = ("name", "reason")
+    exclude = ("spec",)
+    readonly_fields = ("document",)
     actions = ("run_now", "pause", "unpause")
+
+    @admin.display(description="as it was asked for, without its secrets")
+    def document(self, topology: Topology) -> str:
+        return json.dumps(masked(topology.spec), indent=2, ensure_ascii=False)
 
     @admin.action(description="Run now", permissions=["operate"])
     def run_now(self, request: HttpRequest, queryset: QuerySet[Topology]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ninja import Schema
 from pydantic import Field
 
+from scheduler_project.toolkit.masking import masked
 from topologies.models import Run, Topology
 
 
@@ -46,7 +47,7 @@ class TopologyOut(Schema):
     version: int
     next_run_at: datetime | None
     last_run: RunOut | None
-    spec: dict[str, Any] = Field(description="the document that makes it what it is")
+    spec: dict[str, Any] = Field(description="the document that makes it what it is; secrets are masked")
     created_at: datetime
     updated_at: datetime
 
@@ -79,4 +80,4 @@ def shown_topologies(topologies: Sequence[Any]) -> list[dict[str, Any]]:
 
 def shown_topology(topology: Topology, last_run: Run | None) -> dict[str, Any]:
     plain = {name: getattr(topology, name) for name in TopologyOut.model_fields if name != "last_run"}
-    return plain | {"last_run": shown_run(last_run) if last_run else None}
+    return plain | {"spec": masked(topology.spec), "last_run": shown_run(last_run) if last_run else None}

@@ -59,9 +59,7 @@ def _runs_in_progress(topologies: Sequence[Topology]) -> dict[int, list[str]]:
 
 
 def _decide(topology: Topology, running: Sequence[str], now: datetime) -> Firing:
-    if topology.next_run_at is None:
-        return Firing((), None)
-    due = Due(topology.trigger, topology.overlap, topology.next_run_at, in_progress(running))
+    due = Due(topology.trigger, topology.overlap, topology.next_run_at or now, in_progress(running))
     return decide(due, now, settings.SCHEDULER_MISFIRE_GRACE_S)
 
 

@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 import graphs.store
 from scheduler_project.toolkit.errors import Conflict, NotFound
 from scheduler_project.toolkit.events import record
 from topologies.core.states import RUN
-from topologies.models import Run
+from topologies.models import Run, Topology
 from topologies.store.rows import new_run_id, run_event, start, topology_named
 from topologies.store.settling import settle_ended
 
@@ -18,14 +18,10 @@ def run_now(name: str, now: datetime, actor: str, idempotency_key: str | None = 
 
     A repeated `idempotency_key` returns the first run.
     """
-    try:
-        with transaction.atomic():
-            return _run(name, now, actor, idempotency_key)
-    except IntegrityError:
+    with transaction.atomic():
+        topology = topology_named(name)
         first = _run_of(idempotency_key)
-        if first is None:
-            raise
-        return first
+        return first or _start(topology, now, actor, idempotency_key)
 
 
 def _run_of(idempotency_key: str | None) -> Run | None:
@@ -34,11 +30,7 @@ def _run_of(idempotency_key: str | None) -> Run | None:
     return Run.objects.select_related("topology").filter(idempotency_key=idempotency_key).first()
 
 
-def _run(name: str, now: datetime, actor: str, idempotency_key: str | None) -> Run:
-    topology = topology_named(name)
-    first = _run_of(idempotency_key)
-    if first is not None:
-        return first
+def _start(topology: Topology, now: datetime, actor: str, idempotency_key: str | None) -> Run:
     run_id = new_run_id()
     run = Run.objects.create(
         id=run_id,

@@ -9,6 +9,7 @@ import django.db
 import pytest
 import time_machine
 from celery import Celery
+from celery.beat import ScheduleEntry, SchedulingError
 from django.utils import timezone
 
 from scheduler_project import clock
@@ -40,10 +41,10 @@ class Beat(LeasedScheduler):
         self.broken = False
         super().__init__(app=app)
 
-    def send_task(self, name: str, *_args: Any, **_options: Any) -> None:
+    def apply_async(self, entry: ScheduleEntry, *_args: Any, **_options: Any) -> None:
         if self.broken:
-            raise ConnectionRefusedError("connection refused")
-        self.sent.append(name)
+            raise SchedulingError("connection refused")
+        self.sent.append(entry.task)
 
 
 @pytest.fixture

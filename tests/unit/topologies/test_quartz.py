@@ -104,6 +104,7 @@ def test_the_weekday_nearest_to_a_day_that_the_month_lacks_is_in_no_other_month(
         ("0 0 9 * * ? 2027-2026", "2027 comes after 2026; write 2026-2027"),
         ("? * * * * ?", "'?' may stand only alone, for the day of month or the day of week; write '*'"),
         ("*-5 * * * * ?", "a range needs a value before '-'; write such as 5, 0-5, 0/5 or *"),
+        ("*5 * * * * ?", "'*5' is not a value; write such as 5, 0-5, 0/5 or *"),
         ("0/ * * * * ?", "a number must follow '/'; write such as 0/5"),
         ("0 0 9 1 $ ?", "'$' is neither a value, a range nor a step; write such as FEB, FEB-MAR or *"),
         (
