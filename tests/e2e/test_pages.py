@@ -135,6 +135,10 @@ def test_a_graph_is_drawn_and_follows_its_components(site: Site, graph: Graph) -
     end_component("vpc::main", "completed")
     expect(page.locator(".key[data-state=completed]")).to_have_text("completed 1")
 
+    Graph.objects.update(started_at=timezone.now() - timedelta(minutes=5))
+    record([NewEvent("graph.running", "graph:b1")], timezone.now())
+    expect(page.locator("#graph-took")).to_contain_text("5 min")
+
     Graph.objects.update(state="errored", reason="network::web: quota exceeded", ended_at=timezone.now())
     end_component("network::web", "errored", "quota exceeded")
     record([NewEvent("graph.errored", "graph:b1", "quota exceeded", "error")], timezone.now())

@@ -18,6 +18,7 @@ export class Drawing {
     this.container = container;
     this.pending = new Map();
     this.frame = 0;
+    this.moved = false;
     this.cy = cytoscape({
       container, style: style(), minZoom: 0.02, maxZoom: 2.5, boxSelectionEnabled: false, autoungrabify: true,
       selectionType: "single",
@@ -25,6 +26,7 @@ export class Drawing {
     this.cy.on("select", "node", ({ target }) => onSelect(target.id()));
     this.cy.on("tap", ({ target }) => target === this.cy && onSelect(null));
     this.cy.on("zoom", () => this.showTiny());
+    this.cy.on("dragpan pinchzoom scrollzoom", () => (this.moved = true));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.cy.style(style()));
     container.addEventListener("keydown", (key) => this.onKey(key));
   }
@@ -69,7 +71,15 @@ export class Drawing {
     this.cy.nodes(":selected").unselect();
   }
 
+  /** Takes the room that there is now; shows all of it as before unless the user has moved it. */
+  resize() {
+    if (!this.moved) return this.fit();
+    this.cy.resize();
+    this.reveal(this.cy.nodes(":selected"));
+  }
+
   fit() {
+    this.moved = false;
     this.cy.resize();
     this.cy.fit(undefined, 28);
     if (this.cy.zoom() > 1.1) this.cy.zoom(1.1), this.cy.center();
@@ -84,6 +94,7 @@ export class Drawing {
   }
 
   zoom(factor) {
+    this.moved = true;
     const at = { x: this.cy.width() / 2, y: this.cy.height() / 2 };
     this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: at });
   }

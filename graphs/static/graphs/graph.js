@@ -74,12 +74,19 @@ function showGraph(graph) {
   const badge = document.getElementById("graph-state");
   badge.dataset.state = badge.textContent = graph.state;
   document.getElementById("graph-reason").textContent = graph.reason;
-  if (!graph.ended_at) return;
-  document.getElementById("graph-actions")?.remove();
-  if (graph.started_at) {
-    const seconds = (Date.parse(graph.ended_at) - Date.parse(graph.started_at)) / 1000;
-    document.getElementById("graph-took").textContent = seconds < 10 ? `${seconds.toFixed(1)} s` : inWords(seconds);
+  if (graph.ended_at) document.getElementById("graph-actions")?.remove();
+  showTook(document.getElementById("graph-took"), graph);
+}
+
+function showTook(took, { started_at: started, ended_at: ended }) {
+  if (!started) return;
+  if (!ended) {
+    took.dataset.since = started;
+    return showTimes();
   }
+  delete took.dataset.since;
+  const seconds = (Date.parse(ended) - Date.parse(started)) / 1000;
+  took.textContent = seconds < 10 ? `${seconds.toFixed(1)} s` : inWords(seconds);
 }
 
 function showCounts() {
@@ -119,8 +126,10 @@ function applyFilter() {
 
 function select(id) {
   selected = id;
-  about.hidden = !id;
-  drawing.cy.resize();
+  if (about.hidden === Boolean(id)) {
+    about.hidden = !id;
+    drawing.resize();
+  }
   if (id) tellAbout(id);
   else drawing.unselect();
 }
