@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from graphs import store
 from graphs.bridge.loop import GROUP, REPLY_SUBJECTS, Bridge
@@ -293,6 +294,44 @@ def test_no_reply_within_the_timeout_fails_the_component(nats: Nats, settings: A
     assert "no reply by 2026-01-02T03:05:05" in nats.server.bodies("build.create.error")[0]["changes"][0]["error"]
 
 
+def test_replies_of_several_graphs_in_one_batch_do_not_mix(nats: Nats) -> None:
+    for graph_id in ("b1", "b2"):
+        store.submit(mapping({"vpc::a": [], "vpc::b": [], "net::c": ["vpc::b"]}, graph_id), NOW, source="http")
+    nats.work()
+    for graph_id, failing in (("b1", "vpc::a"), ("b2", "")):
+        for one in ("vpc::a", "vpc::b"):
+            state = "errored" if one == failing else "completed"
+            body = {"_component_id": one, "service": graph_id, "_state": state}
+            nats.publish(f"vpc.create.demo.{'error' if one == failing else 'done'}", body)
+    nats.work()
+
+    assert [one["service"] for one in nats.server.bodies("net.create.demo")] == ["b2"]
+    assert not Graph.objects.with_ready(["nats"]).exists()
+
+
+def test_a_failed_graph_that_still_waits_has_nothing_ready(nats: Nats) -> None:
+    store.submit(mapping({"vpc::a": [], "vpc::b": [], "vpc::c": [], "net::d": ["vpc::b"]}), NOW, source="http")
+    nats.work()
+    nats.reply("vpc.create.demo.error", "vpc::a", "errored")
+    nats.reply("vpc.create.demo.done", "vpc::b")
+    assert (Graph.objects.get().state, Graph.objects.get().running) == ("running", 1)
+    assert Component.objects.ready().get().component_id == "net::d"
+    assert not Graph.objects.with_ready(["nats"]).exists()
+
+
+def test_what_is_found_and_deleted_in_one_batch_is_gone(nats: Nats) -> None:
+    document = mapping({"vpcs::query": [], "vpc::1": []})
+    document["changes"] = [change("vpcs::query", _action="find"), change("vpc::1", _action="delete")]
+    store.submit(document, NOW, source="http")
+    nats.work()
+    common = {"service": "b1", "_state": "completed"}
+    found = {"_component_id": "vpcs::query", "components": [{"_component_id": "vpc::1"}]}
+    nats.publish("vpcs.find.demo.done", common | found)
+    nats.publish("vpc.delete.demo.done", common | {"_component_id": "vpc::1"})
+    nats.work()
+    assert nats.server.bodies("build.create.done")[0]["components"] == []
+
+
 def test_a_component_may_ask_to_be_sent_again_while_no_reply_comes(nats: Nats) -> None:
     document = mapping({"vpc::a": []})
     document["changes"][0] |= {"_timeout_s": 5, "_attempts": 2}
@@ -314,6 +353,22 @@ def test_the_end_is_announced_by_one_of_two_bridges(nats: Nats) -> None:
     nats.bridge.announce()
     other.announce()
     assert nats.server.subjects("build.create.done") == ["build.create.done"]
+
+
+def test_two_bridges_that_see_the_same_end_do_not_both_announce_it(nats: Nats) -> None:
+    store.submit({"id": "empty"}, NOW, source="http")
+    turns = iter([True])
+    taken_between: list[Graph] = []
+
+    def meanwhile(execute: Any, sql: str, *arguments: Any) -> Any:
+        result = execute(sql, *arguments)
+        if next(turns, False):
+            taken_between.extend(store.take_announcements(NOW))
+        return result
+
+    with connection.execute_wrapper(meanwhile):
+        assert store.take_announcements(NOW) == []
+    assert [graph.pk for graph in taken_between] == ["empty"]
 
 
 def test_an_announcement_that_failed_is_made_later(nats: Nats) -> None:
