@@ -23,7 +23,7 @@ types: bootstrap ## static types
 	@.venv/bin/mypy
 
 bench: bootstrap ## benchmarks; each prints a ratio
-	@for script in benchmarks/bench_*.py; do [ ! -e "$$script" ] || $(PYTHON) "$$script" || exit 1; done
+	@for script in benchmarks/*.py; do [ ! -e "$$script" ] || $(PYTHON) "$$script" || exit 1; done
 
 docs: bootstrap ## write the generated pages of docs/reference
 	@$(PYTHON) -m tools.docs_states
