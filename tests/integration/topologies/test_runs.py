@@ -98,6 +98,22 @@ def test_components_are_carried_out_in_the_order_of_their_dependencies(
     assert ran[1][0] == "host-b"
 
 
+def test_a_component_can_read_what_an_earlier_one_wrote(agents: FakeAgents, carry_on: Callable[..., None]) -> None:
+    agents.run = lambda order: Ran(stdout=b"42 rows")
+    read = '$(changes.#[_component_id="command::extract"].stdout)'
+    components = [
+        {"name": "extract", "command": "count"},
+        {"name": "load", "command": 'echo "$ROWS"', "env": {"ROWS": read}, "after": ["extract"]},
+    ]
+    created(graph={"components": components})
+    store.fire_due(NOON + MINUTE)
+
+    carry_on()
+
+    last = [order for _, order in agents.published if isinstance(order, RunCommand)][-1]
+    assert last.env["ROWS"] == "42 rows"
+
+
 def test_an_end_that_nobody_told_of_is_found_by_looking() -> None:
     created()
     store.fire_due(NOON + MINUTE)
