@@ -1,6 +1,9 @@
 """What machines ask: is the process there, is the system ready, which numbers."""
 
+import json
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import DatabaseError
@@ -103,3 +106,28 @@ def test_metrics_count_by_state(viewer: Client, graph: Graph, worker: Worker) ->
     assert 'scheduler_graphs{state="running"} 1.0' in text
     assert 'scheduler_workers{state="connected"} 1.0' in text
     assert "scheduler_events_total" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "ok", "detail"),
+    [
+        ({"at": 0, "ready": True, "stage": "ready", "processes": {"web": {"up": True}}}, True, ""),
+        ({"at": 0, "ready": False, "stage": "hosts", "processes": {}}, False, "at: hosts"),
+        ({"at": 0, "ready": True, "stage": "ready", "processes": {"web": {"up": False}}}, False, "down: web"),
+        ({"at": -3600, "ready": True, "stage": "ready", "processes": {}}, False, "does not watch"),
+        (None, False, "cannot be read"),
+    ],
+    ids=["ready", "starting", "a process is down", "left alone", "no status"],
+)
+def test_a_system_run_by_up_is_ready_when_up_says_so(
+    settings: Settings, tmp_path: Path, status: dict[str, Any] | None, ok: bool, detail: str
+) -> None:
+    settings.UP_STATUS_FILE = str(tmp_path / "up.json")
+    if status is not None:
+        told = status | {"at": NOW.timestamp() + status["at"]}
+        (tmp_path / "up.json").write_text(json.dumps(told))
+
+    check = readiness.check_up(NOW)
+
+    assert check.ok == ok
+    assert detail in check.detail
