@@ -1,6 +1,7 @@
 """Reads what decisions need, in a number of queries that does not depend on how much there is."""
 
 from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from clusters.core import document
@@ -12,6 +13,8 @@ from clusters.models import Cluster, Service, Task, TaskDefinition
 from workers.models import Worker
 
 UNITS_PER_CORE = 1024
+SUSPECT_FOR = timedelta(minutes=10)
+SUSPECTS_MAX = 1000
 
 
 def known_for(wanted: Document) -> Known:
@@ -46,15 +49,16 @@ def desired_service(row: Service) -> document.Service:
     )
 
 
-def snapshot_of(service_ids: Collection[int]) -> Snapshot:
+def snapshot_of(service_ids: Collection[int], now: datetime) -> Snapshot:
     """All that a decision about these services sees."""
+    suspect = suspect_ports(now)
     services = Service.objects.filter(pk__in=service_ids).select_related("cluster", "definition").order_by("name")
     tasks = Task.objects.relevant().filter(service__in=service_ids).select_related("definition")
     definitions: dict[int, document.TaskDefinition] = {}
     return Snapshot(
         services=[service_view(row, definitions) for row in services],
         tasks=[task_view(row) for row in tasks],
-        hosts=[host_view(row) for row in Worker.objects.all()],
+        hosts=[host_view(row, suspect.get(row.id, frozenset())) for row in Worker.objects.all()],
         occupants=list(occupants()),
     )
 
@@ -101,7 +105,7 @@ def task_view(row: Task) -> TaskView:
     )
 
 
-def host_view(row: Worker) -> Host:
+def host_view(row: Worker, suspect: frozenset[int]) -> Host:
     """A host's room as its agent told it. What is not told is not limited, but ports and executors must be told."""
     cores = row.facts.get("cores")
     return Host(
@@ -111,10 +115,20 @@ def host_view(row: Worker) -> Host:
         draining=row.draining,
         executors=frozenset(row.facts.get("executors") or ()),
         ports=parse_pool(str(row.facts.get("ports") or "")),
+        suspect_ports=suspect,
         memory_mb=whole_or_none(row.facts.get("memory_mb")),
         cpu_units=int(cores * UNITS_PER_CORE) if isinstance(cores, int | float) else None,
         disk_mb=whole_or_none(row.facts.get("disk_mb")),
     )
+
+
+def suspect_ports(now: datetime) -> dict[str, frozenset[int]]:
+    """The ports, by host, with which tasks were rejected there of late."""
+    found: dict[str, set[int]] = {}
+    rejected = Task.objects.filter(state="rejected", ended_at__gt=now - SUSPECT_FOR).order_by("-ended_at")
+    for host, ports in rejected.values_list("host_id", "ports")[:SUSPECTS_MAX]:
+        found.setdefault(host or "", set()).update(ports.values())
+    return {host: frozenset(ports) for host, ports in found.items()}
 
 
 def whole_or_none(value: Any) -> int | None:

@@ -46,7 +46,7 @@ def reconcile(service_ids: Sequence[int], now: datetime) -> None:
         if not store.claim_turn(now):
             return
         list(Service.objects.select_for_update().filter(pk__in=service_ids).order_by("pk").values_list("pk"))
-        plan = decide(loading.snapshot_of(service_ids), now)
+        plan = decide(loading.snapshot_of(service_ids, now), now)
         units.send(store.apply_plan(plan, now))
 
 

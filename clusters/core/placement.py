@@ -8,7 +8,6 @@ import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 from clusters.core.document import Port, TaskDefinition
 from clusters.core.ports import PortPool
@@ -21,7 +20,10 @@ NO_PORTS = PortPool()
 
 @dataclass(frozen=True)
 class Host:
-    """A host as its registry row tells it. None means not told, so not limited."""
+    """A host as its registry row tells it. None means not told, so not limited.
+
+    `suspect_ports` are those with which tasks failed of late: something else may listen there, so they are taken last.
+    """
 
     id: str
     name: str
@@ -29,6 +31,7 @@ class Host:
     draining: bool = False
     executors: frozenset[str] = frozenset()
     ports: PortPool = NO_PORTS
+    suspect_ports: frozenset[int] = frozenset()
     memory_mb: int | None = None
     cpu_units: int | None = None
     disk_mb: int | None = None
@@ -60,9 +63,10 @@ class Load:
 
     @property
     def free_ports(self) -> dict[int, None]:
-        """The pool's free numbers in order, worked out when first asked for."""
+        """The pool's free numbers, the best first, worked out when first asked for."""
         if self._free_ports is None:
-            self._free_ports = dict.fromkeys(number for number in self.host.ports if number not in self.taken)
+            free = [number for number in self.host.ports if number not in self.taken]
+            self._free_ports = dict.fromkeys(sorted(free, key=self.host.suspect_ports.__contains__))
         return self._free_ports
 
     def add(self, occupant: Occupant) -> None:
@@ -123,16 +127,12 @@ class Load:
             return "no port left in its pool" if self.host.ports.ranges else "offers no ports"
         return ""
 
-    def choose_ports(self, ports: Collection[Port], skip: int = 0) -> dict[str, int]:
-        """Numbers for a task's ports, lowest first, passing over `skip` free ones where there are so many.
-
-        Call it only where there is no obstacle.
-        """
+    def choose_ports(self, ports: Collection[Port]) -> dict[str, int]:
+        """Numbers for a task's ports. Call it only where there is no obstacle."""
         fixed = {port.name: port.fixed for port in ports if port.fixed}
         wanted = [port.name for port in ports if not port.fixed]
         free = (number for number in self.free_ports if number not in fixed.values())
-        first = max(min(skip, len(self.free_ports) - len(fixed) - len(wanted)), 0)
-        return fixed | dict(zip(wanted, islice(free, first, None), strict=False))
+        return fixed | dict(zip(wanted, free, strict=False))
 
 
 def loads_of(hosts: Iterable[Host], occupants: Iterable[Occupant]) -> dict[str, Load]:
@@ -168,15 +168,12 @@ class Placer:
             return (load.free_share(), -count)
         return (float(load.per_service[self.service]), count, -load.free_share())
 
-    def place(self, task: str, avoid: Collection[str] = (), skip: int = 0) -> tuple[Host, dict[str, int]] | None:
-        """Takes the best host and its ports for a task, one not to be avoided where there is any; None if none fits.
-
-        `skip` free ports of the host are passed over, as something else may listen on them.
-        """
+    def place(self, task: str, avoid: Collection[str] = ()) -> tuple[Host, dict[str, int]] | None:
+        """Takes the best host and its ports for a task, one not to be avoided where there is any; None if none fits."""
         load = self.best(avoid)
         if load is None:
             return None
-        ports = load.choose_ports(self.definition.ports, skip)
+        ports = load.choose_ports(self.definition.ports)
         load.add(occupant_of(task, load.host.id, self.service, self.definition, ports.values()))
         self.offer(load)
         return load.host, ports

@@ -114,7 +114,7 @@ class ServiceDecision:
             before = waiting.get(instance, [])
             failures = max((task.failures for task in before), default=0)
             avoid = before[-1].avoid if before else ()
-            placed = placer.place(f"{self.service.id}/{instance}", avoid, skip=failures)
+            placed = placer.place(f"{self.service.id}/{instance}", avoid)
             if placed is None:
                 return count
             host, ports = placed
@@ -170,16 +170,18 @@ class ServiceDecision:
         reasons, times = [], []
         room = self.service.max - len(self.live) - len(self.stopping)
         if unissued and room > 0 and not placer.fits_anywhere():
-            reasons.append(f"{unissued} of {self.service.desired} tasks wait for a host ({placer.why_nowhere()})")
+            reasons.append(f"{self.part(unissued)} for a host ({placer.why_nowhere()})")
         if backing_off:
-            last = backing_off[-1]
-            reasons.append(f"{len(backing_off)} of {self.service.desired} tasks wait after a failure ({last.reason})")
+            reasons.append(f"{self.part(len(backing_off))} after a failure ({backing_off[-1].reason})")
             times += [task.next_issue_at for task in backing_off if task.next_issue_at is not None]
         if self.departing:
-            reasons.append(f"{len(self.departing)} tasks are being replaced")
+            reasons.append(f"still to be replaced: {len(self.departing)}")
         if unissued or self.departing:
             times.append(self.now + LOOK_AGAIN)
         return Verdict("; ".join(reasons), min(times, default=None))
+
+    def part(self, count: int) -> str:
+        return f"{count} of {self.service.desired} tasks {'wait' if count > 1 else 'waits'}"
 
 
 def healthy_among(tasks: Iterable[TaskView]) -> int:

@@ -13,6 +13,9 @@ from scheduler_project.toolkit.changes import Change
 from scheduler_project.toolkit.errors import Fault
 from scheduler_project.toolkit.events import NewEvent, record
 
+JUST_CHANGED = "just changed; the next tick decides"
+"""The reason of a service until the first decision after a change, so that nobody takes it for settled."""
+
 
 def apply_changes(changes: Sequence[Change], now: datetime, actor: str) -> None:
     """Writes what is created or changed, in the order of the changes. Call it inside a transaction."""
@@ -51,6 +54,7 @@ def write_services(services: Sequence[document.Service], now: datetime) -> None:
                 max=one.max,
                 placement=one.placement,
                 max_attempts=one.max_attempts,
+                reason=JUST_CHANGED,
                 reconcile_at=now,
                 created_at=now,
                 changed_at=now,
@@ -66,6 +70,7 @@ def write_services(services: Sequence[document.Service], now: datetime) -> None:
             "max",
             "placement",
             "max_attempts",
+            "reason",
             "reconcile_at",
             "removed_at",
             "changed_at",
@@ -84,9 +89,10 @@ def write_clusters(clusters: Sequence[document.Cluster], now: datetime) -> None:
     rows = {row.name: row for row in Cluster.objects.filter(name__in=[one.name for one in clusters])}
     listed = [name for one in clusters for name in one.services]
     unlisted = Service.objects.filter(cluster__in=rows.values()).exclude(name__in=listed)
-    unlisted.update(cluster=None, reconcile_at=now)
+    unlisted.update(cluster=None, reason=JUST_CHANGED, reconcile_at=now)
     for one in clusters:
-        Service.objects.filter(name__in=one.services).update(cluster=rows[one.name], reconcile_at=now)
+        members = Service.objects.filter(name__in=one.services)
+        members.update(cluster=rows[one.name], reason=JUST_CHANGED, reconcile_at=now)
 
 
 def scale(name: str, desired: int, now: datetime, actor: str) -> Service:
@@ -104,8 +110,9 @@ def scale(name: str, desired: int, now: datetime, actor: str) -> Service:
         service.desired = desired
         service.min = min(service.min, desired)
         service.max = max(service.max, desired)
+        service.reason = JUST_CHANGED
         service.changed_at = service.reconcile_at = now
-        service.save(update_fields=["desired", "min", "max", "changed_at", "reconcile_at"])
+        service.save(update_fields=["desired", "min", "max", "reason", "changed_at", "reconcile_at"])
         record([NewEvent("service.scaled", f"service:{name}", f"{before} → {desired}", actor=actor)], now)
     return service
 

@@ -108,5 +108,8 @@ def progress(services: Collection[Any]) -> str:
 
 
 def why(services: Collection[Any]) -> str:
-    late = [one for one in services if not settled(one)]
-    return "; ".join(f"{one.name} has {one.actual} of {one.desired} running {one.reason}".strip() for one in late)
+    return "; ".join(
+        f"{one.name} has {one.actual} of {one.desired} running" + (f", but {one.reason}" if one.reason else "")
+        for one in services
+        if not settled(one)
+    )

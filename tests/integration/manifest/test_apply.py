@@ -160,8 +160,8 @@ def test_waiting_ends_with_124_and_the_reason_when_nothing_runs_in_time() -> Non
     assert errors[0].startswith("not as desired within 0.1 s: api has 0 of 2 running")
 
 
-def test_waiting_is_over_as_soon_as_all_services_run() -> None:
-    apply(str(EXAMPLE))
+def run_everything() -> None:
+    """As many running tasks as desired for each service, as agents would report them."""
     for service in Service.objects.select_related("cluster", "definition"):
         assert service.cluster is not None
         Task.objects.bulk_create(
@@ -177,10 +177,28 @@ def test_waiting_is_over_as_soon_as_all_services_run() -> None:
             )
             for number in range(service.desired)
         )
+    Service.objects.update(reason="")
+
+
+def test_waiting_is_over_as_soon_as_all_services_run() -> None:
+    apply(str(EXAMPLE))
+    run_everything()
 
     code, lines, _ = apply("--wait", "5", str(EXAMPLE))
 
     assert (code, lines[-1]) == (0, "api 2/2 running, web 3/3 running")
+
+
+def test_waiting_is_not_over_while_the_old_version_still_runs(tmp_path: Path) -> None:
+    apply(str(EXAMPLE))
+    run_everything()
+    newer = tmp_path / "newer.yml"
+    newer.write_text(EXAMPLE.read_text().replace("version: 1", "version: 2"))
+
+    code, _, errors = apply("--wait", "0.1", str(newer))
+
+    assert code == 124
+    assert "web has 3 of 3 running, but just changed; the next tick decides" in errors[0]
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,7 +133,7 @@ def test_fault_2_a_rejected_task_is_issued_again_after_a_while_on_another_host()
     later = world.reconcile()
 
     assert at_once.issue == []
-    assert at_once.verdicts[1].reason == "1 of 1 tasks wait after a failure (port in use)"
+    assert at_once.verdicts[1].reason == "1 of 1 tasks waits after a failure (port in use)"
     assert at_once.verdicts[1].look_again_at == world.now
     assert [(issue.instance, issue.failures) for issue in later.issue] == [(0, 1)]
     assert later.issue[0].host != task.host
@@ -301,7 +301,7 @@ def test_fault_9_a_stopping_task_keeps_its_port_until_it_has_stopped() -> None:
     after = world.reconcile()
 
     assert before.issue == []
-    assert before.verdicts[1].reason == "1 of 1 tasks wait for a host (host-a: no port left in its pool)"
+    assert before.verdicts[1].reason == "1 of 1 tasks waits for a host (host-a: no port left in its pool)"
     assert [issue.ports for issue in after.issue] == [{"PROVIDED_PORT": 31000}]
 
 
