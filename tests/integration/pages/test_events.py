@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.http import StreamingHttpResponse
 from django.test import AsyncClient
 from django.utils import timezone
@@ -26,8 +28,6 @@ class LogInThisThread(EventFeed):
     """A feed that reads where the test does, so that no connection is left open in a thread."""
 
     async def _in_thread(self, call: Any, *args: object) -> Any:
-        from asgiref.sync import sync_to_async
-
         return await sync_to_async(call)(*args)
 
 
@@ -51,7 +51,13 @@ def stream_of(headers: dict[str, str], query: str = "", parts: int = 2) -> tuple
         await body.aclose()
         return answer, b"".join(found)
 
-    return asyncio.run(asyncio.wait_for(ask(), 20))
+    async def ask_and_hang_up() -> tuple[Any, bytes]:
+        try:
+            return await ask()
+        finally:
+            await sync_to_async(connections.close_all)()  # those of the thread that the view ran in
+
+    return asyncio.run(asyncio.wait_for(ask_and_hang_up(), 20))
 
 
 def test_a_stream_goes_on_after_the_id_that_is_asked_for(bearer: dict[str, str]) -> None:
