@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import pytest
 from django.db import connection
+from kombu.transport.memory import Channel as MemoryChannel
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.processes import Processes
@@ -103,6 +104,19 @@ def browser(chromium: str) -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield opened
         opened.close()
+
+
+@pytest.fixture(autouse=True)
+def broker_in_memory() -> Iterator[None]:
+    """No test finds the messages that another one sent to the broker in memory, which all of a process share."""
+    yield
+    MemoryChannel.queues.clear()
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """PostgreSQL's test database goes with its server, so sessions that still hold it do no harm."""
+    return bool(connection.vendor == "postgresql")
 
 
 @pytest.fixture
