@@ -146,13 +146,13 @@ class TestHost:
 
     def close(self) -> None:
         self.stop()
-        with suppress(FileNotFoundError, ProcessLookupError, ChildProcessError, ValueError):
-            pid = int((self.config.state_dir / "supervisor.pid").read_text())
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        with suppress(FileNotFoundError, ProcessLookupError, ChildProcessError, ValueError):
+            pid = int((self.config.state_dir / "supervisor.pid").read_text())
+            os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
 
     def _failed(self) -> None:
         self.fatal = True

@@ -291,7 +291,8 @@ class KeptTask:
             await self._runs.complete(name, self._spec(container, argv, limit_s))
 
     def _spec(self, container: Container, argv: list[str], timeout_s: float) -> Any:
-        env = {**port_variables(self._order.ports), **self._config.base_env, **container.env}
+        own = {**self._recipes[container.name].env, **container.env}
+        env = {**port_variables(self._order.ports), **self._config.base_env, **own}
         return self._runs.spec(argv, env, self._config.cwd, timeout_s)
 
 

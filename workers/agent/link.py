@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 Event = Start | End
 Listener = Callable[[Event], None]
 RETRY_S = 0.05
+PAUSE_MAX_S = 5.0
+LIVES_S = 10.0
 LINE_MAX_BYTES = 1 << 22
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 
@@ -40,6 +42,8 @@ class SupervisorLink:
         self._stops: dict[str, float] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._supervisor_pid = 0
+        self._next_start_at = -LIVES_S
+        self._pause_s = RETRY_S
 
     def start(self, name: str, spec: Spec, listener: Listener) -> None:
         """Runs a process once. The listener hears its Start, possibly again after a reconnect, and then its End."""
@@ -91,9 +95,13 @@ class SupervisorLink:
         return connection
 
     def _ensure_supervisor(self) -> None:
-        """Starts one unless the one that was started last still lives."""
-        if self._supervisor_pid and not self._supervisor_ended():
+        """Starts one unless the last one still lives, or ended so soon that another would too."""
+        now = time.monotonic()
+        if now < self._next_start_at or (self._supervisor_pid and not self._supervisor_ended()):
             return
+        quick = now - self._next_start_at < LIVES_S
+        self._pause_s = min(PAUSE_MAX_S, self._pause_s * 2) if quick else RETRY_S
+        self._next_start_at = now + self._pause_s
         output = str(self._dir / "supervisor.log")
         self._supervisor_pid = os.posix_spawn(
             sys.executable,

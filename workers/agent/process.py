@@ -153,7 +153,12 @@ def outcome_of(status: int) -> End:
 
 def spawn(folder: Folder, spec: Spec) -> Process | End:
     """Starts the process of a fresh folder, or records why it cannot start. Raises FileExistsError for a used one."""
-    folder.create(spec)
+    try:
+        folder.create(spec)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        return End(at=time.time(), start_error=f"cannot start it: its folder cannot be made: {error.strerror}")
     try:
         pid = _launch(folder, spec)
     except (OSError, ValueError) as error:

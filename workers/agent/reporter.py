@@ -32,7 +32,10 @@ class Unpublished(Exception):
 
 
 class Reporter:
-    """`publish(task, text, expires_s)` raises Unpublished; `heartbeat(stopping)` gives the text to send."""
+    """`publish(task, text, expires_s)` raises Unpublished; `heartbeat(stopping)` gives the text to send.
+
+    `on_fatal` is called when the reporter cannot go on, as an agent that is never heard is worse than none.
+    """
 
     def __init__(
         self,
@@ -42,7 +45,9 @@ class Reporter:
         host: str,
         session: str,
         heartbeat_interval_s: float,
+        on_fatal: Callable[[], None],
     ) -> None:
+        self._on_fatal = on_fatal
         self._journal = journal
         self._publish = publish
         self._heartbeat = heartbeat
@@ -81,10 +86,14 @@ class Reporter:
         self._wake.set()
 
     def _run(self) -> None:
-        while not self._stopping:
-            self._wake.wait(self._attempt(time.monotonic()))
-            self._wake.clear()
-        self._say_goodbye()
+        try:
+            while not self._stopping:
+                self._wake.wait(self._attempt(time.monotonic()))
+                self._wake.clear()
+            self._say_goodbye()
+        except Exception:
+            log.exception("reporter.failed host=%s", self._host)
+            self._on_fatal()
 
     def _attempt(self, now: float) -> float:
         """Sends what is due. Returns how long to wait."""

@@ -51,7 +51,7 @@ PRUNE_INTERVAL_S = 600.0
 
 
 class AgentRuntime:
-    """`publish` is the way to control; `on_fatal` is called, once, from the agent's thread."""
+    """`publish` is the way to control; `on_fatal` is called from a thread of the agent when it cannot go on."""
 
     def __init__(self, config: AgentConfig, publish: Publish, on_fatal: Callable[[], None]) -> None:
         self._config = config
@@ -66,7 +66,7 @@ class AgentRuntime:
         self._commands = Commands(config, self._journal, self._link)
         self._keeper = Keeper(config, self._journal, self._link)
         self._reporter = Reporter(
-            self._journal, publish, self._heartbeat, config.host, self._session, config.heartbeat_interval_s
+            self._journal, publish, self._heartbeat, config.host, self._session, config.heartbeat_interval_s, on_fatal
         )
         self._journal.on_spooled = self._reporter.wake
         self._loop = asyncio.new_event_loop()

@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery, bootsteps
 from celery.exceptions import CeleryError
 from celery.worker import state as worker_state
-from kombu.exceptions import KombuError, OperationalError
+from kombu.exceptions import KombuError
 
 from scheduler_project.toolkit import env
 from scheduler_project.toolkit.errors import ConfigurationError
@@ -70,11 +70,13 @@ def addressed(config: AgentConfig, app: Celery) -> AgentConfig:
 def publisher(app: Celery) -> Publish:
     """Sends to control by the app's connections; a connection that broke is opened again once."""
     control = app.conf.task_default_queue
+    connection = app.connection_for_write()
+    errors = (*connection.connection_errors, *connection.channel_errors, KombuError, CeleryError, OSError)
 
     def publish(task: str, text: str, expires_s: float) -> None:
         try:
             app.send_task(task, args=[text], queue=control, expires=expires_s, retry=True, retry_policy=RETRY_POLICY)
-        except (OperationalError, KombuError, CeleryError, OSError) as error:
+        except errors as error:
             raise Unpublished(str(error) or type(error).__name__) from error
 
     return publish

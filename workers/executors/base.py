@@ -19,12 +19,16 @@ class UnusableContainer(SchedulerError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """The argvs of one container: `main` stays in the foreground, the others run to their end, in order."""
+    """The argvs of one container: `main` stays in the foreground, the others run to their end, in order.
+
+    `env` is what the executor's options add to the container's own variables.
+    """
 
     main: list[str]
     setup: list[list[str]] = field(default_factory=list)
     stop: list[list[str]] = field(default_factory=list)
     teardown: list[list[str]] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
 
 
 class Executor(ABC):

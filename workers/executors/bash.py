@@ -24,6 +24,7 @@ class Bash(Executor):
             setup=[in_shell(command) for command in container.setup],
             stop=[in_shell(command) for command in commands(container, "stop")],
             teardown=[in_shell(command) for command in container.teardown],
+            env=variables(container),
         )
 
 
@@ -38,3 +39,15 @@ def commands(container: Container, option: str) -> list[str]:
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise UnusableContainer(f"container {container.name}: options.{option} is neither a command nor a list of them")
     return [one for one in found if one.strip()]
+
+
+def variables(container: Container) -> dict[str, str]:
+    """`options.env`: a mapping, or a list of `NAME=value`. Raises UnusableContainer for anything else."""
+    value: Any = container.options.get("env") or {}
+    if isinstance(value, dict):
+        return {str(name): str(text) for name, text in value.items()}
+    if not isinstance(value, list) or not all(isinstance(one, str) and "=" in one for one in value):
+        raise UnusableContainer(
+            f"container {container.name}: options.env is neither a mapping nor a list of NAME=value"
+        )
+    return dict(one.split("=", 1) for one in value)

@@ -27,9 +27,16 @@ def test_of_several_start_commands_each_must_end_well_before_the_next() -> None:
     assert recipe.main == ["sh", "-e", "-c", "prepare\nserve"]
 
 
-@pytest.mark.parametrize("options", [{}, {"start": ""}, {"start": 7}, {"start": "x", "stop": {"a": 1}}])
+@pytest.mark.parametrize("env", [{"COLOUR": "a=b"}, ["COLOUR=a=b"]])
+def test_variables_are_a_mapping_or_a_list(env: Any) -> None:
+    assert executor("bash").recipe(container(start="serve", env=env)).env == {"COLOUR": "a=b"}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"start": ""}, {"start": 7}, {"start": "x", "stop": {"a": 1}}, {"start": "x", "env": ["COLOUR"]}]
+)
 def test_options_that_cannot_be_carried_out_name_container_and_option(options: dict[str, Any]) -> None:
-    with pytest.raises(UnusableContainer, match=r"container web: options\.(start|stop)"):
+    with pytest.raises(UnusableContainer, match=r"container web: options\.(start|stop|env)"):
         executor("bash").recipe(container(**options))
 
 

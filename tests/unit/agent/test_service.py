@@ -116,6 +116,13 @@ def test_failures_within_the_grace_period_do_not_count() -> None:
     assert (story.task.phase, story.task.state) == (UP, "starting")
 
 
+@pytest.mark.parametrize("early", [CheckFailed("http", "connection refused"), CheckPassed("http")])
+def test_answers_from_before_all_containers_started_do_not_count(early: Event) -> None:
+    story = Story().tell(PortsTried(), SetUp(), early)
+    assert (story.task.phase, story.task.state, story.actions) == (UP, "starting", ())
+    assert story.tell(STARTED).task.state == "starting"
+
+
 def test_a_task_that_is_not_healthy_in_time_is_restarted_with_the_check_named() -> None:
     story = Story().up()
     story.tell(CheckFailed("http", "connection refused"))

@@ -91,7 +91,7 @@ class ContainerEnded:
 
 @dataclass(frozen=True)
 class CheckPassed:
-    """A check was asked and is content."""
+    """A check was asked and is content. Answers count once all containers have started."""
 
     id: str
 
@@ -264,6 +264,8 @@ def _while_up(rules: Rules, task: Progress, event: Event, now: float) -> Step:
             return _container_started(rules, task, event)
         case ContainerEnded(name, how):
             return _fail(task, f"the process of container {name} ended: {how}", rules)
+        case CheckPassed() | CheckFailed() if task.started != rules.containers:
+            return task, ()
         case CheckPassed(check):
             return _passed(rules, task, check)
         case CheckFailed(check, why):
