@@ -15,6 +15,21 @@ from workers.models import Worker
 UNITS_PER_CORE = 1024
 SUSPECT_FOR = timedelta(minutes=10)
 SUSPECTS_MAX = 1000
+HOST_FIELDS = ("id", "name", "state", "draining", "facts")
+TASK_FIELDS = (
+    "id",
+    "service_id",
+    "definition_id",
+    "definition__version",
+    "instance",
+    "host_id",
+    "state",
+    "reason",
+    "leaving",
+    "failures",
+    "avoid",
+    "next_issue_at",
+)
 
 
 def known_for(wanted: Document) -> Known:
@@ -53,12 +68,12 @@ def snapshot_of(service_ids: Collection[int], now: datetime) -> Snapshot:
     """All that a decision about these services sees."""
     suspect = suspect_ports(now)
     services = Service.objects.filter(pk__in=service_ids).select_related("cluster", "definition").order_by("name")
-    tasks = Task.objects.relevant().filter(service__in=service_ids).select_related("definition")
+    tasks = Task.objects.relevant().filter(service__in=service_ids).values_list(*TASK_FIELDS, named=True)
     definitions: dict[int, document.TaskDefinition] = {}
     return Snapshot(
         services=[service_view(row, definitions) for row in services],
         tasks=[task_view(row) for row in tasks],
-        hosts=[host_view(row, suspect.get(row.id, frozenset())) for row in Worker.objects.all()],
+        hosts=[host_view(row, suspect.get(row.id, frozenset())) for row in Worker.objects.only(*HOST_FIELDS)],
         occupants=list(occupants()),
     )
 
@@ -88,12 +103,13 @@ def absence(row: Service) -> str:
     return ""
 
 
-def task_view(row: Task) -> TaskView:
+def task_view(row: Any) -> TaskView:
+    """From a row of `TASK_FIELDS`: there may be very many, so no models are made of them."""
     return TaskView(
         id=row.id,
         service=row.service_id,
         definition_id=row.definition_id,
-        version=row.definition.version,
+        version=row.definition__version,
         instance=row.instance,
         host=row.host_id,
         state=row.state,

@@ -12,7 +12,8 @@ from clusters.core.reconcile import decide
 from clusters.models import Cluster, Service, Task
 from workers import units
 
-SERVICES_PER_TICK = 500
+SERVICES_PER_DECISION = 500
+DECISIONS_PER_TICK = 20
 
 
 @shared_task(name="clusters.sweep")
@@ -23,9 +24,10 @@ def sweep() -> None:
 
 def tick(now: datetime) -> None:
     """Reconciles the services that are due, sends again what is overdue, and clears away what is gone."""
-    due = due_services(now)
-    if due:
-        reconcile(due, now)
+    for _ in range(DECISIONS_PER_TICK):
+        due = due_services(now)
+        if not due or not reconcile(due, now):
+            break
     if Task.objects.to_send(now).exists() or Task.objects.unheard().exists():
         send_again(now)
     if has_leftovers(now):
@@ -36,18 +38,19 @@ def tick(now: datetime) -> None:
 def due_services(now: datetime) -> list[int]:
     """Services that asked to be looked at, and those whose tasks' hosts went away or are draining."""
     disturbed = set(Task.objects.disturbed().values_list("service_id", flat=True).distinct())
-    asked = Service.objects.due(now).order_by("reconcile_at").values_list("pk", flat=True)[:SERVICES_PER_TICK]
+    asked = Service.objects.due(now).order_by("reconcile_at").values_list("pk", flat=True)[:SERVICES_PER_DECISION]
     return sorted(disturbed.union(asked))
 
 
-def reconcile(service_ids: Sequence[int], now: datetime) -> None:
-    """Decides about services in one transaction that no other decision runs beside."""
+def reconcile(service_ids: Sequence[int], now: datetime) -> bool:
+    """Decides about services in one transaction that no other decision runs beside; False while another one does."""
     with transaction.atomic():
         if not store.claim_turn(now):
-            return
+            return False
         list(Service.objects.select_for_update().filter(pk__in=service_ids).order_by("pk").values_list("pk"))
         plan = decide(loading.snapshot_of(service_ids, now), now)
         units.send(store.apply_plan(plan, now))
+    return True
 
 
 def send_again(now: datetime) -> None:

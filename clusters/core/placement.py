@@ -6,8 +6,9 @@ host has. A host that does not tell how much it has of something is not limited 
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from clusters.core.document import Port, TaskDefinition
 from clusters.core.ports import PortPool
@@ -16,6 +17,7 @@ RESOURCES = ("memory_mb", "cpu_units", "disk_mb")
 RESOURCE_WORDS = {"memory_mb": "MB of memory", "cpu_units": "CPU units", "disk_mb": "MB of disk"}
 REASONS_MAX = 5
 NO_PORTS = PortPool()
+Offer = tuple[tuple[float, ...], str, str]
 
 
 @dataclass(frozen=True)
@@ -59,22 +61,17 @@ class Load:
     taken: set[int] = field(default_factory=set)
     used: Counter[str] = field(default_factory=Counter)
     per_service: Counter[int] = field(default_factory=Counter)
-    _free_ports: dict[int, None] | None = None
 
-    @property
-    def free_ports(self) -> dict[int, None]:
-        """The pool's free numbers, the best first, worked out when first asked for."""
-        if self._free_ports is None:
-            free = [number for number in self.host.ports if number not in self.taken]
-            self._free_ports = dict.fromkeys(sorted(free, key=self.host.suspect_ports.__contains__))
-        return self._free_ports
+    def free_ports(self) -> Iterator[int]:
+        """The pool's free numbers, lowest first, those under suspicion at the end."""
+        suspect = self.host.suspect_ports
+        free = (number for number in self.host.ports if number not in self.taken)
+        yield from (number for number in free if number not in suspect)
+        yield from sorted(number for number in suspect if number in self.host.ports and number not in self.taken)
 
     def add(self, occupant: Occupant) -> None:
         self.occupants[occupant.task] = occupant
         self.taken.update(occupant.ports)
-        for number in occupant.ports:
-            if self._free_ports is not None:
-                self._free_ports.pop(number, None)
         self.per_service[occupant.service] += 1
         for resource in RESOURCES:
             self.used[resource] += getattr(occupant, resource)
@@ -122,16 +119,16 @@ class Load:
         wanted = sum(1 for port in ports if not port.fixed)
         if not wanted:
             return ""
-        available = len(self.free_ports) - sum(1 for port in ports if port.fixed in self.free_ports)
-        if available < wanted:
-            return "no port left in its pool" if self.host.ports.ranges else "offers no ports"
-        return ""
+        pool, fixed = self.host.ports, {port.fixed for port in ports if port.fixed}
+        if len(pool) - sum(number in pool for number in self.taken | fixed) >= wanted:
+            return ""
+        return "no port left in its pool" if pool else "offers no ports"
 
     def choose_ports(self, ports: Collection[Port]) -> dict[str, int]:
         """Numbers for a task's ports. Call it only where there is no obstacle."""
         fixed = {port.name: port.fixed for port in ports if port.fixed}
         wanted = [port.name for port in ports if not port.fixed]
-        free = (number for number in self.free_ports if number not in fixed.values())
+        free = (number for number in self.free_ports() if number not in fixed.values())
         return fixed | dict(zip(wanted, free, strict=False))
 
 
@@ -153,13 +150,16 @@ class Placer:
         self.definition = definition
         self.placement = placement
         self.obstacles: dict[str, str] = {}
-        self.heap: list[tuple[tuple[float, ...], str, str]] = []
-        for load in loads.values():
-            self.offer(load)
-        heapq.heapify(self.heap)
 
-    def offer(self, load: Load) -> None:
-        heapq.heappush(self.heap, (self.score(load), load.host.name, load.host.id))
+    @cached_property
+    def heap(self) -> list[Offer]:
+        """All hosts, the best first; made when something is to be placed, as most decisions place nothing."""
+        offers = [self.offer(load) for load in self.loads.values()]
+        heapq.heapify(offers)
+        return offers
+
+    def offer(self, load: Load) -> Offer:
+        return self.score(load), load.host.name, load.host.id
 
     def score(self, load: Load) -> tuple[float, ...]:
         """Lowest is best. `spread`: fewest of this service, then fewest tasks, then most free. `binpack`: fullest."""
@@ -175,11 +175,11 @@ class Placer:
             return None
         ports = load.choose_ports(self.definition.ports)
         load.add(occupant_of(task, load.host.id, self.service, self.definition, ports.values()))
-        self.offer(load)
+        heapq.heappush(self.heap, self.offer(load))
         return load.host, ports
 
     def best(self, avoid: Collection[str]) -> Load | None:
-        avoided: list[tuple[tuple[float, ...], str, str]] = []
+        avoided: list[Offer] = []
         chosen: Load | None = None
         while self.heap and chosen is None:
             entry = heapq.heappop(self.heap)
@@ -201,7 +201,7 @@ class Placer:
         """Whether one more such task would fit now."""
         load = self.best(())
         if load is not None:
-            self.offer(load)
+            heapq.heappush(self.heap, self.offer(load))
         return load is not None
 
     def fits_without(self, task: str, host: str) -> bool:

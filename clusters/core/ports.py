@@ -8,7 +8,7 @@ PORT_MAX = 65535
 
 @dataclass(frozen=True)
 class PortPool:
-    """Ranges of port numbers, both ends included."""
+    """Ranges of port numbers, both ends included, in ascending order and without overlap."""
 
     ranges: tuple[tuple[int, int], ...] = ()
 
@@ -16,10 +16,21 @@ class PortPool:
         for first, last in self.ranges:
             yield from range(first, last + 1)
 
+    def __len__(self) -> int:
+        return sum(last - first + 1 for first, last in self.ranges)
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and any(first <= number <= last for first, last in self.ranges)
+
 
 def parse_pool(text: str) -> PortPool:
     """The pool that a host declares. Parts that are no range of ports offer nothing."""
-    return PortPool(tuple(found for part in text.split(",") if (found := parse_range(part))))
+    ranges: list[tuple[int, int]] = []
+    for low, high in sorted(found for part in text.split(",") if (found := parse_range(part))):
+        first = max(low, ranges[-1][1] + 1) if ranges else low
+        if first <= high:
+            ranges.append((first, high))
+    return PortPool(tuple(ranges))
 
 
 def parse_range(part: str) -> tuple[int, int] | None:

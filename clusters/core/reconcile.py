@@ -13,6 +13,9 @@ from clusters.core.placement import Load, Placer, loads_of
 from clusters.core.snapshot import Issue, Plan, ServiceView, Snapshot, TaskView, Verdict
 from clusters.core.states import LIVE, UNFINISHED
 
+ISSUES_MAX = 2000
+"""How many tasks one decision issues at most, so that writing it down does not hold up other writers for long."""
+
 LOOK_AGAIN = timedelta(seconds=2)
 """Until a service that is not as desired is looked at again, should no news of its tasks come before."""
 
@@ -59,15 +62,18 @@ class ServiceDecision:
                 self.plan.stop[task.id] = f"scaled down to {self.service.desired}"
                 del self.staying[instance]
         waiting = self.ended_by_instance()
-        ready = [number for number in self.missing() if number not in waiting or self.may_issue(waiting[number])]
+        backing_off = {number for number, ended in waiting.items() if not self.may_issue(ended)}
+        all_ready = [number for number in self.missing() if number not in backing_off]
+        ready = all_ready[: ISSUES_MAX - len(self.plan.issue)]
         placer = Placer(self.loads, self.service.id, self.service.definition, self.service.placement)
         issued = self.issue(ready, waiting, placer)
-        backing_off = [waiting[number][-1] for number in self.missing() if number not in ready]
         if issued or backing_off:
             self.release(len(ready) - issued, placer)
         elif not self.release(len(ready), placer) and not self.stopping:
             self.release_one(len(ready), placer)
-        return self.verdict(len(ready) - issued, backing_off, placer)
+        if len(ready) < len(all_ready):
+            return Verdict(f"{self.part(len(all_ready) - issued)} for the next decision", self.now)
+        return self.verdict(len(ready) - issued, [waiting[number][-1] for number in sorted(backing_off)], placer)
 
     def lose(self, task: TaskView) -> bool:
         """Gives up a task whose host cannot be spoken to."""

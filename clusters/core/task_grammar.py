@@ -63,7 +63,7 @@ class Part:
         self.disk_mb = reader.whole("disk_use")
         setup, teardown = reader.texts("setup"), reader.texts("teardown")
         self.container = Container(name, executor, settings, setup, teardown, env)
-        reader.flag("essential")
+        reader.ignore("essential")
 
 
 def read_container(reader: Reader, index: int) -> Part:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
+from clusters.core import reconcile
 from clusters.core.desired import Known, plan, read
 from clusters.core.document import Cluster, Service, TaskDefinition
 from clusters.core.placement import Host
-from clusters.core.reconcile import decide
 from clusters.core.snapshot import Issue, ServiceView, Snapshot
 from scheduler_project.toolkit.changes import Change
 from tests.support.cluster_world import NOON, host_of
@@ -35,7 +35,7 @@ def issued(name: str, hosts: list[Host]) -> list[tuple[str, Issue]]:
         views.append(
             ServiceView(number, service.name, 1, definition, service.desired, service.min, service.max, "spread")
         )
-    found = decide(Snapshot(views, [], hosts, []), NOON).issue
+    found = reconcile.decide(Snapshot(views, [], hosts, []), NOON).issue
     names = {view.id: f"{cluster.name}-{view.name}-{view.definition.version}" for view in views}
     return [(f"{names[issue.service]}-{issue.instance}", issue) for issue in found]
 
@@ -67,7 +67,8 @@ def test_the_later_hellos_issue_seven_tasks(name: str) -> None:
     assert [task for task, _ in tasks] == [f"default-helloworld-4-{number}" for number in range(7)]
 
 
-def test_the_complex_file_issues_all_its_tasks_and_no_port_twice() -> None:
+def test_the_complex_file_issues_all_its_tasks_and_no_port_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "ISSUES_MAX", 10_000)
     tasks = issued("complex.yml", hosts(25))
 
     assert len(tasks) == 2004

@@ -153,6 +153,13 @@ def test_a_pool_is_a_list_of_ranges_and_single_ports() -> None:
     assert list(parse_pool("1000-1002, 2000")) == [1000, 1001, 1002, 2000]
 
 
+def test_overlapping_ranges_offer_each_port_once() -> None:
+    pool = parse_pool("1005-1010,1000-1006,1002,1010-1011")
+
+    assert list(pool) == list(range(1000, 1012))
+    assert len(pool) == 12
+
+
 def test_what_is_no_range_of_ports_offers_nothing() -> None:
     assert list(parse_pool("a-b,70000,9-3,-4,,7-")) == [7]
 

@@ -337,3 +337,15 @@ def test_several_services_of_one_decision_see_each_others_ports() -> None:
     plan = world.reconcile()
 
     assert sorted(port for issue in plan.issue for port in issue.ports.values()) == list(range(31000, 31006))
+
+
+def test_one_decision_issues_a_bounded_number_of_tasks_and_the_next_goes_on_at_once() -> None:
+    world = World.of(host_of("host-a", "20000-29999"), services=(service_of(desired=5000, min=0, max=5000),))
+
+    plans = []
+    for _ in range(3):
+        plans.append(world.reconcile())
+
+    assert [len(plan.issue) for plan in plans] == [2000, 2000, 1000]
+    assert plans[0].verdicts[1].reason == "3000 of 5000 tasks wait for the next decision"
+    assert [plan.verdicts[1].look_again_at for plan in plans] == [world.now, world.now, None]
