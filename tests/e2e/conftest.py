@@ -1,4 +1,4 @@
-"""One running system for all tests of this ring that only look at it or add to it."""
+"""One running system for all tests of a file that only look at it or add to it."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from tests.support.system import System, running_system
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """`manage.py up`, ready, with the demo."""
     yield from running_system(tmp_path_factory.mktemp("up") / "data")
