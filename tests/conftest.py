@@ -4,11 +4,13 @@ A server that cannot be started for want of its program fails in CI and skips el
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from kombu.transport.memory import Channel as MemoryChannel
 from playwright.sync_api import Browser, sync_playwright
@@ -42,6 +44,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("database")
+
+
+def pytest_unconfigure() -> None:
+    """Removes the data folder of this run, or of this one of its processes."""
+    shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
 
 
 def missing(error: MissingServer) -> NoReturn:

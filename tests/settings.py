@@ -3,14 +3,11 @@
 `DATABASE_URL` is honoured: `python -m tools.with_postgres pytest -m database` runs the same tests on PostgreSQL.
 """
 
-import atexit
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
 _folder = tempfile.mkdtemp(prefix="scheduler-tests-")
-atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
 for _name in [name for name in os.environ if name.startswith("SCHEDULER_")]:
     del os.environ[_name]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from tests.support.processes import end_all_of
 from tests.support.wait import wait_until
 from workers.agent import procfs
 from workers.agent.config import AgentConfig, base_environment
@@ -149,10 +150,7 @@ class TestHost:
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        with suppress(FileNotFoundError, ProcessLookupError, ChildProcessError, ValueError):
-            pid = int((self.config.state_dir / "supervisor.pid").read_text())
-            os.kill(pid, signal.SIGTERM)
-            os.waitpid(pid, 0)
+        end_all_of(self.config.state_dir)
 
     def _failed(self) -> None:
         self.fatal = True

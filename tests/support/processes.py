@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeVar
 
+import psutil
+
 from tests.support.wait import wait_until
 
 Value = TypeVar("Value")
@@ -25,6 +27,9 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 OUR_VARIABLES = ("DATABASE_URL", "BROKER_URL", "NATS_URI", "NATS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE")
+
+
+GONE_WITHIN_S = 5
 
 
 class ProcessEnded(AssertionError):
@@ -50,6 +55,21 @@ def die_with_parent() -> None:
     """Asks Linux to kill this process when the one that started it ends; elsewhere does nothing."""
     if sys.platform == "linux":
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def end_all_of(folder: Path) -> None:
+    """Kills every process that has the folder in its command line or its environment.
+
+    An agent's supervisor and what it runs outlive the agent, and are nobody's child then.
+    """
+    mark, found = str(folder), []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            told = [*process.cmdline(), *process.environ().values()]
+            if process.pid != os.getpid() and any(word == mark or f"{mark}/" in word for word in told):
+                process.kill()
+                found.append(process)
+    psutil.wait_procs(found, timeout=GONE_WITHIN_S)
 
 
 @dataclass
@@ -190,3 +210,4 @@ class Processes:
         for process in reversed(self._started):
             process.stop()
             print(f"--- {' '.join(process.argv)}\n{process.output[-LOG_TAIL_CHARACTERS:]}")  # noqa: T201
+        end_all_of(self.folder)

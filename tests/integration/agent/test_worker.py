@@ -1,7 +1,6 @@
 """`celery -A scheduler_project worker -Q host-…` as a host agent: a real worker on a real broker, and no database."""
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -109,13 +108,10 @@ def wire(broker: Server) -> Iterator[Wire]:
 
 
 @pytest.fixture
-def agent(processes: Processes, broker: Server, wire: Wire, tmp_path: Path) -> Iterator[Process]:
+def agent(processes: Processes, broker: Server, wire: Wire, tmp_path: Path) -> Process:
     """An agent that has only the broker; `wire` listens from before its first word."""
-    started = start_agent(processes, broker, tmp_path)
     assert wire.connection.connected
-    yield started
-    processes.stop_all()
-    stop_supervisor(tmp_path)
+    return start_agent(processes, broker, tmp_path)
 
 
 def start_agent(processes: Processes, broker: Server, folder: Path) -> Process:
@@ -132,12 +128,6 @@ def start_agent(processes: Processes, broker: Server, folder: Path) -> Process:
 def supervisor_pid(folder: Path) -> int:
     file = folder / "data" / "agents" / HOST / "supervisor.pid"
     return int(wait_until(lambda: file.read_text().strip() if file.exists() else "", what="a supervisor"))
-
-
-def stop_supervisor(folder: Path) -> None:
-    pid = supervisor_pid(folder)
-    os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 15, what="the supervisor to end")
 
 
 def server(port: int) -> KeepTask:
@@ -167,8 +157,6 @@ def test_the_same_on_rabbitmq(processes: Processes, rabbitmq_server: RabbitServe
     wire.order(RunCommand(unit="command/1", attempt=1, argv=["sh", "-c", "exit 7"]))
     assert wire.ended("command/1").exit_code == 7
     wire.close()
-    processes.stop_all()
-    stop_supervisor(tmp_path)
 
 
 def test_an_agent_never_loads_django() -> None:
@@ -227,7 +215,6 @@ def test_an_agent_outlives_its_broker(processes: Processes, tmp_path: Path) -> N
     assert wire.ended("command/1").exit_code == 0
     wire.close()
     processes.stop_all()
-    stop_supervisor(tmp_path)
     own.close()
 
 
