@@ -55,7 +55,8 @@ class Session:
         click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
     def show_lines(self, lines: Iterable[str]) -> None:
-        click.echo("\n".join(lines))
+        for line in lines:
+            click.echo(line)
 
     def confirm(self, changed: Any, line: str) -> None:
         """Says what was done: the line, or the changed object as a document."""

@@ -1,23 +1,36 @@
 """go-schedule's table: cells padded by one space, `|` between them, the last cell unpadded.
 
-Invariant: one row is one line, whatever the cells hold; widths count characters, as the original's do.
+Invariant: one row is one line, whatever the cells hold; widths count characters, as the original's do. A
+table of more than ROWS_AT_ONCE rows is printed in parts whose columns only grow, so that memory is bounded.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 PREVIEW_BYTES = 20
+ROWS_AT_ONCE = 1000
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     """The lines of a table; without rows only the header. An empty header is left out."""
-    lines = [[safe_cell(cell) for cell in row] for row in rows]
+    widths: list[int] = []
+    left = lines_of(header, rows)
+    while lines := list(itertools.islice(left, ROWS_AT_ONCE)):
+        columns = zip(*(line[:-1] for line in lines), strict=True)
+        widest = [max(map(len, column)) for column in columns]
+        widths = [max(pair) for pair in zip(widest, widths or widest, strict=True)]
+        for line in lines:
+            padded = [f"{cell:<{width}} " for cell, width in zip(line[:-1], widths, strict=True)]
+            yield "|".join([*padded, line[-1]])
+
+
+def lines_of(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[list[str]]:
+    """The cells of each line, the header's first."""
     if header:
-        lines.insert(0, list(header))
-    widths = [max(map(len, column)) for column in zip(*(line[:-1] for line in lines), strict=True)]
-    for line in lines:
-        padded = [f"{cell:<{width}} " for cell, width in zip(line[:-1], widths, strict=True)]
-        yield "|".join([*padded, line[-1]])
+        yield list(header)
+    for row in rows:
+        yield [safe_cell(cell) for cell in row]
 
 
 def safe_cell(value: Any) -> str:

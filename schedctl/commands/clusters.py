@@ -119,12 +119,12 @@ def show_changes(session: Session, changes: Iterable[Mapping[str, Any]]) -> None
 
 
 def wait_for_services(session: Session, names: set[str], timeout_s: float) -> None:
-    """Returns when these services have as many healthy instances as desired. Raises TimedOut with what each lacks."""
+    """Returns when these services are as desired and wait for nothing. Raises TimedOut with what each lacks."""
     unsettled: list[dict[str, Any]] = []
 
     def settled() -> bool | None:
         services = [one for one in session.client.pages("services") if one["name"] in names]
-        unsettled[:] = [one for one in services if one["actual"] != one["desired"]]
+        unsettled[:] = [one for one in services if not is_settled(one)]
         return None if unsettled else True
 
     try:
@@ -132,3 +132,8 @@ def wait_for_services(session: Session, names: set[str], timeout_s: float) -> No
     except TimedOut as error:
         lacks = (f"  {one['name']}: {one['actual']} of {one['desired']} run: {one['reason']}" for one in unsettled)
         raise TimedOut("\n".join([f"{error}:", *lacks])) from error
+
+
+def is_settled(service: Mapping[str, Any]) -> bool:
+    """As many healthy instances as desired, no other ones, and no reason why it is not done: old versions count too."""
+    return bool(service["actual"] == service["issued"] == service["desired"] and not service["reason"])

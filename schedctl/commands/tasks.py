@@ -30,6 +30,8 @@ COLUMNS: Columns = {
     "stdout": functools.partial(previewed, stream="stdout"),
     "stderr": functools.partial(previewed, stream="stderr"),
 }
+STATES = ("pending", "scheduled", "running", "done", "dead", "cancelled")
+LISTED = 1000
 WIDE = fields("exit_code", "signal", "created_at", "started_at", "ended_at", "argv", "on", "reason")
 
 tasks = Group(
@@ -41,14 +43,18 @@ ID = click.argument("task_id", metavar="ID")
 IDS = click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
 
 
-@tasks.add("ls", "", "--state pending --worker host-a -o wide")
-@click.option("--state", help="Only those in this state.")
-@click.option("--worker", help="Only those on this worker.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many, the newest.")
+@tasks.add("ls", "", "--state pending --worker host-a -o wide", "--all -o json")
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--worker", metavar="NAME", help="Only those on this worker.")
+@click.option("--limit", type=click.IntRange(min=1), default=LISTED, show_default=True, help="At most so many.")
+@click.option("--all", "everything", is_flag=True, help="As many as there are.")
 @with_session
-def list_tasks(session: Session, state: str | None, worker: str | None, limit: int | None) -> None:
+def list_tasks(session: Session, /, limit: int, everything: bool, **filters: str | None) -> None:
     """List tasks, the newest first."""
-    show(session, first(limit, session.client.pages("commands", state=state or "", worker=worker or "")))
+    found = session.client.pages("commands", **filters)
+    show(session, found if everything else itertools.islice(found, limit))
+    if next(found, None) is not None:
+        complain(f"these are the newest {limit}; see more with --limit N or --all")
 
 
 @tasks.add("get", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
@@ -152,10 +158,6 @@ def cancel(session: Session, task_ids: tuple[str, ...]) -> None:
 
 def show(session: Session, items: Iterable[Any]) -> None:
     session.show_list(items, COLUMNS, WIDE)
-
-
-def first(limit: int | None, items: Iterable[Any]) -> Iterable[Any]:
-    return items if limit is None else itertools.islice(items, limit)
 
 
 def environment(pairs: Iterable[str]) -> dict[str, str]:

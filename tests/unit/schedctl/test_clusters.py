@@ -21,9 +21,11 @@ CHANGES = {
 
 
 def services(*counts: int) -> list[Reply]:
-    return [
-        answer({"items": [{**WEB, "issued": 3, "actual": count, "reason": "no host"}], "next": ""}) for count in counts
-    ]
+    return [service(actual=count, reason="" if count == 3 else "no host") for count in counts]
+
+
+def service(**state: Any) -> Reply:
+    return answer({"items": [{**WEB, "issued": 3, "actual": 3, "reason": "", **state}], "next": ""})
 
 
 @pytest.fixture
@@ -74,6 +76,16 @@ def test_apply_wait_ends_when_the_services_are_as_desired(twin: Twin, schedctl: 
     twin.on("GET /services", *services(1, 2, 3))
     assert schedctl("clusters", "apply", "--wait", "10", file).exit_code == 0
     assert len(twin.calls("GET /services")) == 3
+
+
+@pytest.mark.parametrize("unsettled", [{"reason": "1 of 3 is of version 1"}, {"issued": 4}])
+def test_apply_wait_goes_on_while_an_upgrade_is_not_done(
+    twin: Twin, schedctl: Run, file: str, unsettled: dict[str, Any]
+) -> None:
+    twin.on("POST /apply", answer(CHANGES))
+    twin.on("GET /services", service(**unsettled), service())
+    assert schedctl("clusters", "apply", "--wait", "10", file).exit_code == 0
+    assert len(twin.calls("GET /services")) == 2
 
 
 def test_apply_wait_gives_up_at_its_time_limit(twin: Twin, schedctl: Run, file: str) -> None:

@@ -21,6 +21,12 @@ def test_without_rows_only_the_header_is_printed() -> None:
     assert list(table(["id", "address", "state"], [])) == ["id |address |state"]
 
 
+def test_a_long_table_is_printed_in_parts_whose_columns_only_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("schedctl.tables.ROWS_AT_ONCE", 2)
+    rows = iter([["1", "a"], ["long", "b"], ["2", "c"], ["3", "d"]])
+    assert list(table(["n", "x"], rows)) == ["n |x", "1 |a", "long |b", "2    |c", "3    |d"]
+
+
 def test_the_last_cell_is_not_padded() -> None:
     assert list(table(["a", "state"], [["1", "up"], ["2", "disconnected"]])) == ["a |state", "1 |up", "2 |disconnected"]
 

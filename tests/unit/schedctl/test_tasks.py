@@ -39,6 +39,20 @@ def test_ls_passes_filters_on_and_stops_at_the_limit(twin: Twin, schedctl: Run) 
     result = schedctl("tasks", "ls", "--state", "done", "--worker", "host-a", "--limit", "1")
     assert (twin.asked[0].query["state"], twin.asked[0].query["worker"]) == ("done", "host-a")
     assert (len(result.stdout.splitlines()), len(twin.asked)) == (2, 1)
+    assert result.stderr == "schedctl: these are the newest 1; see more with --limit N or --all\n"
+
+
+def test_ls_ends_at_a_thousand_unless_all_are_asked_for(twin: Twin, schedctl: Run) -> None:
+    pages = [answer({"items": [C1] * 600, "next": "more"}), answer({"items": [C1] * 600, "next": ""})]
+    twin.on("GET /commands", *pages)
+    assert len(schedctl("tasks", "ls").stdout.splitlines()) == 1001
+    twin.on("GET /commands", *pages)
+    result = schedctl("tasks", "ls", "--all")
+    assert (len(result.stdout.splitlines()), result.stderr) == (1201, "")
+
+
+def test_ls_refuses_a_state_that_there_is_not(twin: Twin, schedctl: Run) -> None:
+    assert (schedctl("tasks", "ls", "--state", "finished").exit_code, twin.asked) == (2, [])
 
 
 def test_get_shows_one(twin: Twin, schedctl: Run) -> None:
