@@ -3,24 +3,16 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from scheduler_project.up import ports
 from tests.support.processes import ROOT, clean_environment
-from tests.support.system import DEMO_INSTANCES, System, running_system
+from tests.support.system import DEMO_INSTANCES, System
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.timeout(900)
-
-
-@pytest.fixture
-def own_system(tmp_path: Path) -> Iterator[System]:
-    """A system that its test may stop."""
-    yield from running_system(tmp_path / "data")
 
 
 def test_ready_means_that_the_whole_demo_works(system: System) -> None:
@@ -107,27 +99,6 @@ def test_a_host_started_by_hand_joins_and_receives_work(system: System) -> None:
     finally:
         agent.terminate()
         agent.wait(20)
-
-
-def test_after_ctrl_c_nothing_is_left_and_a_second_start_finds_its_state(own_system: System) -> None:
-    pids = {process.pid for process in own_system.processes()}
-    used = {
-        connection.laddr.port
-        for process in own_system.processes()
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
-
-    exit_code = own_system.stop()
-
-    assert exit_code == 0
-    assert own_system.processes() == []
-    assert not any(psutil.pid_exists(pid) for pid in pids)
-    assert all(ports.is_free(port) for port in used)
-    own_system.start()
-    wait_until(lambda: sum(event["event"] == "ready" for event in own_system.events()) == 2, 120, what="ready again")
-    own_system.wait_instances_run()
-    assert len(own_system.server_processes()) == DEMO_INSTANCES
 
 
 @pytest.mark.parametrize(
