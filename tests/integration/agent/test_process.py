@@ -11,6 +11,7 @@ from workers.agent.folders import End, Folder, Spec, ended_before, unended
 from workers.agent.process import Process, outcome_of, spawn, uptime_s
 
 MEGABYTE = 1 << 20
+DEAF = "trap '' TERM; echo deaf; while :; do sleep 0.1; done"
 
 
 def started(folder: Folder, *argv: str, **fields: object) -> Process:
@@ -78,7 +79,8 @@ def test_output_that_grows_too_large_is_cut_in_place_and_still_counted(folder: F
 
 
 def test_a_deadline_is_due_and_then_its_kill(folder: Folder) -> None:
-    process = started(folder, "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done", timeout_s=5, grace_s=3)
+    process = started(folder, "sh", "-c", DEAF, timeout_s=5, grace_s=3)
+    wait_until(lambda: folder.size("stdout"), what="the shell to be deaf to TERM")
     deadline = process.start.up_s + 5
     assert process.due_at() == pytest.approx(deadline)
     assert process.tick(deadline) == pytest.approx(deadline + 3)
@@ -88,7 +90,7 @@ def test_a_deadline_is_due_and_then_its_kill(folder: Folder) -> None:
 
 
 def test_a_cancel_may_shorten_a_grace_but_not_lengthen_it(folder: Folder) -> None:
-    process = started(folder, "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
+    process = started(folder, "sh", "-c", DEAF)
     process.cancel(grace_s=10, now=100)
     process.cancel(grace_s=2, now=101)
     process.cancel(grace_s=50, now=102)
