@@ -27,8 +27,6 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 OUR_VARIABLES = ("DATABASE_URL", "BROKER_URL", "NATS_URI", "NATS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE")
-
-
 GONE_WITHIN_S = 5
 
 
@@ -58,7 +56,7 @@ def die_with_parent() -> None:
 
 
 def end_all_of(folder: Path) -> None:
-    """Kills every process that has the folder in its command line or its environment.
+    """Ends every process that has the folder in its command line or its environment, in order where it can.
 
     An agent's supervisor and what it runs outlive the agent, and are nobody's child then.
     """
@@ -67,9 +65,12 @@ def end_all_of(folder: Path) -> None:
         with suppress(psutil.Error):
             told = [*process.cmdline(), *process.environ().values()]
             if process.pid != os.getpid() and any(word == mark or f"{mark}/" in word for word in told):
-                process.kill()
+                process.terminate()
                 found.append(process)
-    psutil.wait_procs(found, timeout=GONE_WITHIN_S)
+    _, living = psutil.wait_procs(found, timeout=GONE_WITHIN_S)
+    for process in living:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 @dataclass

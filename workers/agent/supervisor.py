@@ -38,11 +38,12 @@ from workers.agent.process import (
 SOCKET, LOCK, PID = "supervisor.sock", "supervisor.lock", "supervisor.pid"
 CUT_INTERVAL_S = 2.0
 SHUTDOWN_GRACE_MAX_S = 5.0
+ALONE_MAX_S = 60.0
 EXIT_BUSY = 3
 
 
 def main() -> int:
-    """Supervises the folder named on the command line until SIGTERM."""
+    """Supervises the folder named on the command line until SIGTERM, or until nobody needs it any more."""
     state_dir = Path(sys.argv[1]).absolute()
     (state_dir / UNITS).mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = (state_dir / LOCK).open("w")
@@ -106,21 +107,25 @@ class Supervisor:
         self._by_pid: dict[int, Process] = {}
         self._timers: list[tuple[float, str]] = []
         self._cut_at = 0.0
+        self._needed_until = uptime_s() + ALONE_MAX_S
         self._stopping = False
 
     def run(self) -> None:
-        """Returns when every process has been stopped after SIGTERM."""
+        """Returns when every process has been stopped after SIGTERM, or when it was long without process and agent."""
         self._watch_signals()
         self._adopt()
         directory = os.open(self._dir, os.O_RDONLY)
         listener = self._listen(directory)
         (self._dir / PID).write_text(f"{os.getpid()}\n")
-        while self._live or not self._stopping:
+        while not self._is_done():
             self._wait()
             self._work()
         listener.close()
         for name in (SOCKET, PID):
             (self._dir / name).unlink(missing_ok=True)
+
+    def _is_done(self) -> bool:
+        return not self._live and (self._stopping or uptime_s() >= self._needed_until)
 
     def _watch_signals(self) -> None:
         reader, writer = socket.socketpair()
@@ -152,6 +157,8 @@ class Supervisor:
         waits = [self._timers[0][0] - now] if self._timers else []
         if self._live:
             waits.append(self._cut_at - now)
+        elif not self._clients:
+            waits.append(self._needed_until - now)
         timeout_s = max(0.0, min(waits)) if waits else None
         for key, mask in self._selector.select(timeout_s):
             self._ready(key.data, mask)
@@ -169,6 +176,8 @@ class Supervisor:
 
     def _work(self) -> None:
         now = uptime_s()
+        if self._live or self._clients:
+            self._needed_until = now + ALONE_MAX_S
         if self._stopping:
             for process in list(self._live.values()):
                 process.stop(min(process.spec.grace_s, SHUTDOWN_GRACE_MAX_S), now)
