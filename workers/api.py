@@ -4,6 +4,7 @@ Invariant: nothing is decided here; requests become calls of `store`, rows becom
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -16,13 +17,15 @@ from scheduler_project.toolkit.access import Role, require
 from scheduler_project.toolkit.errors import NotFound
 from scheduler_project.toolkit.http import PAGE_SIZE_DEFAULT, page
 from workers import store
-from workers.core.commands import NewCommand, argv_of
-from workers.models import Command, Worker
+from workers.core.arrays import Wanted
+from workers.core.commands import OUTPUT_LIMIT_DEFAULT, NewCommand, argv_of
+from workers.models import Command, CommandAttempt, Worker
 from workers.output import HEAD_BYTES, heads_of, part_of
 
 router = Router()
 Cursor = Annotated[str, Query(description="the `next` of the page before")]
 Limit = Annotated[int, Query(description="rows per page, at most 1000")]
+PASSED_ON = {field.name for field in fields(NewCommand)} - {"argv", "owner", "idempotency_key"}
 HEAD = f"the first {HEAD_BYTES} bytes; the rest by `/commands/{{id}}/output`"
 
 
@@ -63,7 +66,19 @@ class CommandIn(Schema):
     on: str = Field("", description="a host's name, or terms such as `zone=a and cores>=4`", examples=["zone=a"])
     timeout_s: float = Field(0, description="stopped after that time; 0 for no limit")
     grace_s: float = Field(10, description="between TERM and KILL")
-    start_within_s: float = Field(0, description="dead when no worker took it by then; 0 for the default")
+    start_within_s: float = Field(0, description="dead when it has not started by then; 0 for the default")
+    output_limit_bytes: int = Field(
+        OUTPUT_LIMIT_DEFAULT, description="kept of stdout and of stderr", examples=[1_048_576]
+    )
+    user: str = Field("", description="whom it runs as; needs an agent that is root", examples=["nobody"])
+    memory_mb: int = Field(0, description="memory limit; 0 for none", examples=[512])
+    cpu_seconds: int = Field(0, description="CPU time of each of its processes; 0 for no limit", examples=[60])
+    open_files: int = Field(0, description="open files of each of its processes; 0 for the usual", examples=[1024])
+    priority: int = Field(0, description="from -1000 to 1000; higher goes first", examples=[10])
+    retries: int = Field(0, description="how often it is tried again after a bad end or when lost", examples=[3])
+    retry_delay_s: float = Field(1, description="before the first retry; doubles with each")
+    array: str = Field("", description="once for each index: `0-99`, `0-99:5` or `1,3,7`", examples=["0-99"])
+    at_once: int = Field(0, description="how many of the array run at once; 0 for all", examples=[10])
 
     @model_validator(mode="after")
     def one_program(self) -> Self:
@@ -79,6 +94,49 @@ class CommandsIn(Schema):
     commands: list[CommandIn]
 
 
+class UsageOut(Schema):
+    """What a command used; null where its host could not measure it."""
+
+    cpu_user_s: float | None = Field(examples=[0.8])
+    cpu_system_s: float | None = Field(examples=[0.1])
+    max_rss_kb: int | None = Field(description="largest resident memory of one of its processes", examples=[20480])
+    wall_s: float | None = Field(examples=[1.5])
+
+
+class DeadlinesOut(Schema):
+    """By when something must have happened; null where nothing is awaited."""
+
+    ack_by: datetime | None = Field(description="its worker acknowledges it, or it is sent again or elsewhere")
+    start_by: datetime | None = Field(description="it has started, or is dead")
+    run_by: datetime | None = Field(description="its end is known, or it is dead if its worker is lost")
+
+
+class AttemptOut(Schema):
+    """One attempt of a command and how it went."""
+
+    attempt: int = Field(examples=[1])
+    worker: str | None = Field(examples=["host-a"])
+    state: str = Field(examples=["done"])
+    reason: str
+    exit_code: int | None = Field(examples=[1])
+    signal: int | None
+    start_error: str
+    start_error_kind: str
+    timed_out: bool
+    stdout_bytes: int
+    stderr_bytes: int
+    usage: UsageOut
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class AttemptList(Schema):
+    """The attempts of a command, first to last."""
+
+    items: list[AttemptOut]
+
+
 class CommandOut(Schema):
     """A command and what it did."""
 
@@ -90,6 +148,7 @@ class CommandOut(Schema):
     exit_code: int | None
     signal: int | None
     start_error: str
+    start_error_kind: str = Field(description="`not found`, `not allowed` or `other`", examples=["not found"])
     timed_out: bool
     stdout: str = Field(description=HEAD)
     stderr: str = Field(description=HEAD)
@@ -100,6 +159,16 @@ class CommandOut(Schema):
     started_at: datetime | None
     ended_at: datetime | None
     on: str
+    user: str
+    priority: int
+    retries: int
+    attempt: int = Field(description="the attempt that the other fields tell of; 0 before it was given to a worker")
+    not_before: datetime | None = Field(description="a retry waits until then")
+    array_id: str | None = Field(description="shared by the commands of one array")
+    array_index: int | None = Field(description="also in its environment, as SCHEDULER_ARRAY_INDEX")
+    at_once: int
+    usage: UsageOut
+    deadlines: DeadlinesOut
 
 
 class CommandList(Schema):
@@ -156,6 +225,7 @@ def list_commands(
     request: HttpRequest,
     state: Annotated[str, Query(description="only those in this state")] = "",
     worker: Annotated[str, Query(description="only those given to this host")] = "",
+    array: Annotated[str, Query(description="only those of the array with this id")] = "",
     cursor: Cursor = "",
     limit: Limit = PAGE_SIZE_DEFAULT,
 ) -> dict[str, Any]:
@@ -165,6 +235,8 @@ def list_commands(
         rows = rows.filter(state=state)
     if worker:
         rows = rows.filter(worker__name=worker)
+    if array:
+        rows = rows.filter(array_id=array)
     found = page(rows, cursor, limit, lambda command: command)
     return {"items": shown(found["items"]), "next": found["next"]}
 
@@ -175,11 +247,14 @@ def create_commands(
     body: CommandsIn,
     idempotency_key: Annotated[str, Header(description="a repeated request returns the commands of the first")] = "",
 ) -> Status[dict[str, Any]]:
-    """Submits commands, all or none. They are placed on workers at once, or wait with a reason."""
+    """Submits commands, all or none. They are placed on workers at once, or wait with a reason.
+
+    An array becomes one command for each of its indices; all of them are answered.
+    """
     require(request, Role.OPERATOR)
     key = f"http/{request.user.pk}/{idempotency_key}" if idempotency_key else ""
     wanted = [_wanted(command, f"{key}/{index}" if key else None) for index, command in enumerate(body.commands)]
-    commands = store.submit(wanted, timezone.now(), request.user)
+    commands = store.submit_wanted(wanted, timezone.now(), request.user)
     return Status(201, {"items": shown(commands)})
 
 
@@ -189,21 +264,34 @@ def get_command(request: HttpRequest, command_id: str) -> dict[str, Any]:
     return shown([_command(command_id)])[0]
 
 
+@router.get("/commands/{command_id}/attempts", response=AttemptList, tags=["commands"])
+def list_attempts(request: HttpRequest, command_id: str) -> dict[str, Any]:
+    """The attempts of a command that ended badly and were followed by a retry, and the last one."""
+    command = _command(command_id)
+    earlier = CommandAttempt.objects.filter(command=command).select_related("worker")
+    last = [command] if command.attempt > command.ended_attempt else []
+    return {"items": [*map(_attempt_shown, earlier), *map(_attempt_shown, last)]}
+
+
 @router.get("/commands/{command_id}/output", tags=["commands"])
 def get_output(
     request: HttpRequest,
     command_id: str,
     stream: Literal["stdout", "stderr"] = "stdout",
     offset: Annotated[int, Query(ge=0, description="how many bytes were read already")] = 0,
+    attempt: Annotated[int | None, Query(ge=1, description="of this attempt; the last one without")] = None,
 ) -> HttpResponse:
     """The bytes that a command wrote, from an offset on.
 
     `X-Next-Offset` is where to go on reading; `X-Ended: true` says that nothing will follow it.
+    `X-Attempt` is the attempt that was read: when it changes, the output begins anew.
     """
-    part = part_of(_command(command_id), stream, offset, timezone.now())
+    command = _command(command_id)
+    part = part_of(command, stream, offset, timezone.now(), attempt)
     response = HttpResponse(part.data, content_type="application/octet-stream")
     response["X-Next-Offset"] = str(part.next_offset)
     response["X-Ended"] = "true" if part.ended else "false"
+    response["X-Attempt"] = str(command.attempt if attempt is None else attempt)
     return response
 
 
@@ -224,26 +312,29 @@ def shown(commands: Sequence[Command]) -> list[dict[str, Any]]:
 
 
 def _shown(command: Command, heads: dict[tuple[str, str], bytes]) -> dict[str, Any]:
-    plain = {name: getattr(command, name) for name in CommandOut.model_fields if hasattr(command, name)}
-    return plain | {
+    return _plain(command, CommandOut) | {
         "worker": command.worker.name if command.worker else None,
+        "usage": _plain(command, UsageOut),
+        "deadlines": _plain(command, DeadlinesOut),
         "stdout": heads.get((command.id, "stdout"), b"").decode(errors="replace"),
         "stderr": heads.get((command.id, "stderr"), b"").decode(errors="replace"),
     }
 
 
-def _wanted(command: CommandIn, idempotency_key: str | None) -> NewCommand:
-    return NewCommand(
-        argv=command.argv if command.argv is not None else argv_of(command.cmd or "", command.params),
-        env=command.env,
-        cwd=command.cwd,
-        stdin=command.stdin,
-        on=command.on,
-        timeout_s=command.timeout_s,
-        grace_s=command.grace_s,
-        start_within_s=command.start_within_s,
-        idempotency_key=idempotency_key,
-    )
+def _attempt_shown(attempt: Command | CommandAttempt) -> dict[str, Any]:
+    worker = attempt.worker.name if attempt.worker else None
+    return _plain(attempt, AttemptOut) | {"worker": worker, "usage": _plain(attempt, UsageOut)}
+
+
+def _plain(row: Command | CommandAttempt, schema: type[Schema]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in schema.model_fields if hasattr(row, name)}
+
+
+def _wanted(command: CommandIn, idempotency_key: str | None) -> Wanted:
+    plain = {name: getattr(command, name) for name in PASSED_ON}
+    argv = command.argv if command.argv is not None else argv_of(command.cmd or "", command.params)
+    new = NewCommand(argv=argv, idempotency_key=idempotency_key, **plain)
+    return Wanted(new, command.array, command.at_once)
 
 
 def _command(command_id: str) -> Command:

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 from workers.core.states import COMMAND, WORKER
 
@@ -57,7 +58,7 @@ class CommandQuerySet(models.QuerySet["Command"]):
 
 
 class Command(models.Model):
-    """One argv, run once on one worker.
+    """One argv, run once on one worker; again where it asks for retries and ended badly.
 
     `owner` says what it is part of (such as `component/<graph>/<component>/<attempt>`), empty for an operator's own.
     """
@@ -71,6 +72,19 @@ class Command(models.Model):
     timeout_s = models.FloatField(default=0, help_text="0 for no limit")
     grace_s = models.FloatField(default=10, help_text="between TERM and KILL")
     output_limit_bytes = models.PositiveIntegerField(default=1_048_576, help_text="kept of each stream")
+    user = models.CharField(max_length=64, blank=True, help_text="whom it runs as; empty for the agent's own user")
+    memory_mb = models.PositiveIntegerField(default=0, help_text="0 for no limit")
+    cpu_seconds = models.PositiveIntegerField(default=0, help_text="CPU time of each process; 0 for no limit")
+    open_files = models.PositiveIntegerField(default=0, help_text="of each process; 0 for the agent's own limit")
+    priority = models.SmallIntegerField(default=0, help_text="higher is placed and started first")
+    start_within_s = models.FloatField(default=0, help_text="from when its turn came until it must have started")
+    retries = models.PositiveSmallIntegerField(default=0, help_text="how often it is tried again after a bad end")
+    retry_delay_s = models.FloatField(default=1, help_text="before the first retry; doubles with each")
+    array_id = models.CharField(  # noqa: DJ001  (NULL keeps the other rows out of its index)
+        max_length=36, null=True, blank=True, help_text="shared by the commands of one array"
+    )
+    array_index = models.PositiveIntegerField(null=True, blank=True)
+    at_once = models.PositiveIntegerField(default=0, help_text="how many of its array run at once; 0 for all")
     owner = models.CharField(max_length=600, blank=True, db_index=True)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
     submitted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
@@ -83,9 +97,19 @@ class Command(models.Model):
     exit_code = models.IntegerField(null=True, blank=True)
     signal = models.IntegerField(null=True, blank=True)
     start_error = models.TextField(blank=True)
+    start_error_kind = models.CharField(max_length=16, blank=True, help_text="not found, not allowed or other")
     timed_out = models.BooleanField(default=False)
     stdout_bytes = models.PositiveBigIntegerField(default=0)
     stderr_bytes = models.PositiveBigIntegerField(default=0)
+    cpu_user_s = models.FloatField(null=True, blank=True)
+    cpu_system_s = models.FloatField(null=True, blank=True)
+    max_rss_kb = models.PositiveBigIntegerField(null=True, blank=True)
+    wall_s = models.FloatField(null=True, blank=True, help_text="from its start to its end, by the host's clock")
+    retried = models.PositiveSmallIntegerField(default=0, help_text="how many of its retries are used up")
+    ended_attempt = models.PositiveIntegerField(default=0, help_text="the last attempt that was followed by a retry")
+    held_by = models.CharField(  # noqa: DJ001  (NULL keeps the other rows out of its index)
+        max_length=64, null=True, blank=True, help_text="the bound that it waits for"
+    )
 
     created_at = models.DateTimeField()
     scheduled_at = models.DateTimeField(null=True, blank=True)
@@ -96,6 +120,10 @@ class Command(models.Model):
         null=True, blank=True, help_text="placed, sent again or asked after when nothing is heard by then"
     )
     late_reports = models.PositiveIntegerField(default=0, help_text="reports that changed nothing")
+    not_before = models.DateTimeField(null=True, blank=True, help_text="a retry waits until then")
+    ack_by = models.DateTimeField(
+        null=True, blank=True, help_text="its order is void then: sent again, or given to another worker"
+    )
     start_by = models.DateTimeField(null=True, blank=True, help_text="dead when not started by then")
     run_by = models.DateTimeField(null=True, blank=True, help_text="dead when its end is not reported by then")
 
@@ -107,6 +135,11 @@ class Command(models.Model):
             models.Index(fields=["state", "id"]),
             models.Index(fields=["state", "remind_at"]),
             models.Index(fields=["worker", "state"]),
+            models.Index(fields=["state", "-priority", "remind_at", "id"], name="commands_to_place"),
+            models.Index(fields=["array_id", "state"], name="commands_of_array", condition=Q(array_id__isnull=False)),
+            models.Index(
+                fields=["held_by", "-priority", "id"], name="commands_held", condition=Q(held_by__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -117,22 +150,58 @@ class Command(models.Model):
         return self.state == "done" and self.exit_code == 0
 
 
+class CommandAttempt(models.Model):
+    """An attempt of a command that ended badly and was followed by another; the row itself holds the last one.
+
+    `stop_at`: it may still run on a worker that was lost with it, which is told then to stop it.
+    """
+
+    command = models.ForeignKey(Command, on_delete=models.CASCADE, related_name="attempts")
+    attempt = models.PositiveIntegerField()
+    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    state = models.CharField(max_length=16)
+    reason = models.TextField(blank=True)
+    exit_code = models.IntegerField(null=True)
+    signal = models.IntegerField(null=True)
+    start_error = models.TextField(blank=True)
+    start_error_kind = models.CharField(max_length=16, blank=True)
+    timed_out = models.BooleanField(default=False)
+    stdout_bytes = models.PositiveBigIntegerField(default=0)
+    stderr_bytes = models.PositiveBigIntegerField(default=0)
+    cpu_user_s = models.FloatField(null=True)
+    cpu_system_s = models.FloatField(null=True)
+    max_rss_kb = models.PositiveBigIntegerField(null=True)
+    wall_s = models.FloatField(null=True)
+    scheduled_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    stop_at = models.DateTimeField(null=True, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["command", "attempt"], name="one_row_per_attempt")]
+        ordering = ["command", "attempt"]
+
+    def __str__(self) -> str:
+        return f"{self.command_id} attempt {self.attempt} {self.state}"
+
+
 class CommandOutput(models.Model):
-    """A piece of a command's output, apart from the state row. `offset` counts bytes of the stream."""
+    """A piece of the output of a command's attempt, apart from the state row. `offset` counts bytes of the stream."""
 
     command = models.ForeignKey(Command, on_delete=models.CASCADE, related_name="output")
+    attempt = models.PositiveIntegerField()
     stream = models.CharField(max_length=6, choices=[("stdout", "stdout"), ("stderr", "stderr")])
     offset = models.PositiveBigIntegerField()
     data = models.BinaryField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["command", "stream", "offset"], name="one_piece_per_offset"),
+            models.UniqueConstraint(fields=["command", "attempt", "stream", "offset"], name="one_piece_per_offset"),
         ]
         ordering = ["id"]
 
     def __str__(self) -> str:
-        return f"{self.command_id} {self.stream}+{self.offset}"
+        return f"{self.command_id}.{self.attempt} {self.stream}+{self.offset}"
 
 
 class Mark(models.Model):

@@ -1,4 +1,4 @@
-"""Reads what commands wrote: whole, from an offset, and the first bytes of many.
+"""Reads what commands wrote in their last attempt, or an earlier one: whole, from an offset, the first bytes of many.
 
 Invariant: bytes come in the order of their offsets, each once, and never beyond a piece that has not arrived yet.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import BinaryField, QuerySet
+from django.db.models import BinaryField, F, QuerySet
 from django.db.models.functions import Substr
 
 from workers.models import Command, CommandOutput
@@ -20,7 +20,7 @@ END_BYTES = 65_536
 
 def output_of(command_id: str, stream: str) -> bytes:
     """All that was kept of `stdout` or `stderr`."""
-    pieces = _pieces(command_id, stream, 0)
+    pieces = _last_pieces(command_id, stream)
     return joined(pieces.values_list("offset", "data").iterator(), 0)
 
 
@@ -33,12 +33,15 @@ class Part:
     ended: bool
 
 
-def part_of(command: Command, stream: str, offset: int, now: datetime) -> Part:
-    """What has arrived after the first `offset` bytes, a bounded part of it."""
-    start = _pieces(command.id, stream, 0).filter(offset__lte=offset).order_by("-offset").values_list("offset").first()
-    pieces = _pieces(command.id, stream, start[0] if start else offset)
+def part_of(command: Command, stream: str, offset: int, now: datetime, attempt: int | None = None) -> Part:
+    """What has arrived after the first `offset` bytes, a bounded part of it; of the last attempt by default."""
+    chosen = command.attempt if attempt is None else attempt
+    all_pieces = CommandOutput.objects.filter(command_id=command.id, attempt=chosen, stream=stream)
+    before = all_pieces.filter(offset__lte=offset).order_by("-offset").values_list("offset").first()
+    pieces = all_pieces.filter(offset__gte=before[0] if before else offset).order_by("offset")
     data = joined(pieces.values_list("offset", "data")[:PIECES_PER_READ], offset)
-    return Part(data, offset + len(data), not data and _is_over(command, stream, offset, now))
+    over = chosen < command.attempt or _is_over(command, stream, offset, now)
+    return Part(data, offset + len(data), not data and over)
 
 
 def _is_over(command: Command, stream: str, offset: int, now: datetime) -> bool:
@@ -54,7 +57,7 @@ def end_of_output(command_id: str, stream: str) -> str:
     """The last 64 KiB that were kept, as text."""
     parts: list[bytes] = []
     missing = END_BYTES
-    for data in _pieces(command_id, stream, 0).order_by("-offset").values_list("data", flat=True).iterator(10):
+    for data in _last_pieces(command_id, stream).order_by("-offset").values_list("data", flat=True).iterator(10):
         parts.insert(0, bytes(data)[-missing:])
         missing -= len(parts[0])
         if missing <= 0:
@@ -65,7 +68,7 @@ def end_of_output(command_id: str, stream: str) -> str:
 def heads_of(command_ids: Sequence[str]) -> dict[tuple[str, str], bytes]:
     """The first 20 bytes by (command, stream), for lists, in one query."""
     rows = (
-        CommandOutput.objects.filter(command_id__in=command_ids, offset__lt=HEAD_BYTES)
+        CommandOutput.objects.filter(command_id__in=command_ids, attempt=F("command__attempt"), offset__lt=HEAD_BYTES)
         .order_by("command_id", "stream", "offset")
         .annotate(head=Substr("data", 1, HEAD_BYTES, output_field=BinaryField()))
         .values_list("command_id", "stream", "offset", "head")
@@ -89,5 +92,6 @@ def joined(pieces: Iterable[tuple[int, bytes | memoryview]], start: int) -> byte
     return b"".join(parts)
 
 
-def _pieces(command_id: str, stream: str, start: int) -> "QuerySet[CommandOutput]":
-    return CommandOutput.objects.filter(command_id=command_id, stream=stream, offset__gte=start).order_by("offset")
+def _last_pieces(command_id: str, stream: str) -> "QuerySet[CommandOutput]":
+    last = CommandOutput.objects.filter(command_id=command_id, attempt=F("command__attempt"), stream=stream)
+    return last.order_by("offset")

@@ -35,8 +35,20 @@ def id_of(unit: str) -> str:
     return unit.partition("/")[2]
 
 
+class Limits(Struct, kw_only=True, frozen=True):
+    """What a command may use at most; 0 is no limit. CPU time and open files are of each of its processes."""
+
+    memory_mb: int = 0
+    cpu_seconds: int = 0
+    open_files: int = 0
+
+
 class RunCommand(Struct, tag="run", kw_only=True, frozen=True):
-    """Run argv once, without a shell. `start_by` (Unix s, 0 for never): refuse it after that time."""
+    """Run argv once, without a shell. `start_by` (Unix s, 0 for never): refuse it after that time.
+
+    `user` is the name or number of the user to run it as, empty for the agent's own; of those that wait for a slot,
+    the one with the highest `priority` starts first.
+    """
 
     unit: str
     attempt: int
@@ -48,6 +60,9 @@ class RunCommand(Struct, tag="run", kw_only=True, frozen=True):
     grace_s: float = 10
     output_limit_bytes: int = 1_048_576
     start_by: float = 0
+    user: str = ""
+    limits: Limits = Limits()
+    priority: int = 0
 
 
 class Check(Struct, kw_only=True, frozen=True):
@@ -159,10 +174,20 @@ class Output(Struct, tag="output", kw_only=True, frozen=True):
     data: bytes
 
 
+class Usage(Struct, kw_only=True, frozen=True):
+    """What a command used: CPU time and the largest resident memory of its processes that were waited for."""
+
+    cpu_user_s: float
+    cpu_system_s: float
+    max_rss_kb: int
+    wall_s: float
+
+
 class Ended(Struct, tag="ended", kw_only=True, frozen=True):
     """A command is over. Exactly one of exit_code, signal, start_error and lost tells how.
 
-    `lost` says why the end could not be learnt. Sizes are of the whole output, also what was cut off.
+    `start_error_kind` is `not found`, `not allowed` or `other` where there is a start error. `lost` says why the end
+    could not be learnt. Sizes are of the whole output, also what was cut off.
     """
 
     unit: str
@@ -176,6 +201,8 @@ class Ended(Struct, tag="ended", kw_only=True, frozen=True):
     cancelled: bool = False
     stdout_bytes: int = 0
     stderr_bytes: int = 0
+    start_error_kind: str = ""
+    usage: Usage | None = None
 
 
 class TaskState(Struct, tag="task", kw_only=True, frozen=True):

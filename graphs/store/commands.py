@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from django.db.models import BinaryField
+from django.db.models import BinaryField, F
 from django.db.models.functions import Substr
 
 from graphs.core.advance import Report
@@ -55,7 +55,7 @@ def _reason(command: Command, stderr: str) -> str:
 def _texts(command_ids: Sequence[str]) -> dict[tuple[str, str], str]:
     """The first bytes that commands wrote, as text that every database keeps, in one query."""
     rows = (
-        CommandOutput.objects.filter(command_id__in=command_ids, offset__lt=TEXT_BYTES)
+        CommandOutput.objects.filter(command_id__in=command_ids, attempt=F("command__attempt"), offset__lt=TEXT_BYTES)
         .order_by("command_id", "stream", "offset")
         .annotate(head=Substr("data", 1, TEXT_BYTES, output_field=BinaryField()))
         .values_list("command_id", "stream", "offset", "head")

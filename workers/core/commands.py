@@ -4,6 +4,7 @@ Invariant: a request without faults can be sent to any agent as it stands.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,12 @@ OWNER_LENGTH_MAX = 600
 KEY_LENGTH_MAX = 255
 PATH_LENGTH_MAX = 1024
 ON_LENGTH_MAX = 500
+OUTPUT_LIMIT_DEFAULT = 1_048_576
+OUTPUT_LIMIT_MAX = 1_073_741_824
+PRIORITY_MAX = 1000
+RETRIES_MAX = 100
+LIMIT_MAX = 2_147_483_647
+USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}\$?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,8 @@ class NewCommand:
 
     `on` is a worker's name or an expression, empty for any worker. `timeout_s` 0 is no limit, `start_within_s` 0 is the
     default of the settings. `owner` says what it is part of; a repeated `idempotency_key` returns the first command.
+    `user` is whom it runs as, empty for the agent's own user; limits of 0 are none. A higher `priority` goes first.
+    After a bad end it is tried again up to `retries` times; `retry_delay_s` is the first pause, which doubles.
     """
 
     argv: Sequence[str]
@@ -37,6 +46,14 @@ class NewCommand:
     start_within_s: float = 0
     owner: str = ""
     idempotency_key: str | None = None
+    output_limit_bytes: int = OUTPUT_LIMIT_DEFAULT
+    user: str = ""
+    memory_mb: int = 0
+    cpu_seconds: int = 0
+    open_files: int = 0
+    priority: int = 0
+    retries: int = 0
+    retry_delay_s: float = 1
 
 
 def faults_of(commands: Sequence[NewCommand], path: str = "commands") -> list[Fault]:
@@ -44,15 +61,19 @@ def faults_of(commands: Sequence[NewCommand], path: str = "commands") -> list[Fa
     return [
         Fault(f"{path}[{index}].{name}", message)
         for index, command in enumerate(commands)
-        for name, message in _faults(command)
+        for name, message in command_faults(command)
     ]
 
 
-def _faults(command: NewCommand) -> Iterator[tuple[str, str]]:
+def command_faults(command: NewCommand) -> Iterator[tuple[str, str]]:
+    """Every fault of one command: the field, and what is wrong with it."""
     yield from _argv_faults(command.argv)
     yield from _env_faults(command.env)
     yield from _duration_faults(command)
     yield from _length_faults(command)
+    yield from _number_faults(command)
+    if command.user and not USER.fullmatch(command.user):
+        yield "user", "is no user's name or number"
     if "\0" in command.cwd:
         yield "cwd", "holds a NUL character"
     try:
@@ -85,10 +106,24 @@ def _env_faults(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _duration_faults(command: NewCommand) -> Iterator[tuple[str, str]]:
-    for name in ("timeout_s", "grace_s", "start_within_s"):
+    for name in ("timeout_s", "grace_s", "start_within_s", "retry_delay_s"):
         value = getattr(command, name)
         if not math.isfinite(value) or value < 0:
             yield name, "is not a number of seconds of 0 or more"
+
+
+def _number_faults(command: NewCommand) -> Iterator[tuple[str, str]]:
+    bounds = {
+        "output_limit_bytes": (0, OUTPUT_LIMIT_MAX),
+        "memory_mb": (0, LIMIT_MAX),
+        "cpu_seconds": (0, LIMIT_MAX),
+        "open_files": (0, LIMIT_MAX),
+        "priority": (-PRIORITY_MAX, PRIORITY_MAX),
+        "retries": (0, RETRIES_MAX),
+    }
+    for name, (least, most) in bounds.items():
+        if not least <= getattr(command, name) <= most:
+            yield name, f"is not a whole number from {least} to {most}"
 
 
 def _length_faults(command: NewCommand) -> Iterator[tuple[str, str]]:

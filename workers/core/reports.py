@@ -99,7 +99,7 @@ def _heard(now: datetime) -> dict[str, Any]:
 
 def _taken(command: CommandNow, now: datetime) -> dict[str, Any]:
     """An agent that was believed lost took it all the same: it is scheduled again, under the same attempt."""
-    fields: dict[str, Any] = {} if command.accepted else {"accepted_at": now}
+    fields: dict[str, Any] = {} if command.accepted else {"accepted_at": now, "ack_by": None}
     if command.state == "pending":
         fields |= {"state": "scheduled", "reason": ""}
     return fields
@@ -125,7 +125,8 @@ def _refused(command: CommandNow, report: Refused, now: datetime) -> Verdict:
         return Verdict(late="a refusal was reported after it had started")
     if command.cancel_requested:
         return Verdict(_final("cancelled", now, command.reason))
-    return Verdict({"state": "pending", "accepted_at": None, "remind_at": now, "reason": f"refused: {report.reason}"})
+    fields = {"state": "pending", "accepted_at": None, "ack_by": None, "remind_at": now}
+    return Verdict({**fields, "reason": f"refused: {report.reason}"})
 
 
 def _unknown(command: CommandNow, now: datetime) -> Verdict:
@@ -143,11 +144,20 @@ def _ended(command: CommandNow, report: Ended) -> Verdict:
         "exit_code": report.exit_code,
         "signal": report.signal,
         "start_error": report.start_error,
+        "start_error_kind": report.start_error_kind,
         "timed_out": report.timed_out,
         "stdout_bytes": report.stdout_bytes,
         "stderr_bytes": report.stderr_bytes,
     }
-    return Verdict(fields)
+    return Verdict(fields | _used(report))
+
+
+def _used(report: Ended) -> dict[str, Any]:
+    """What it used, where its host could measure it."""
+    usage = report.usage
+    if usage is None:
+        return {}
+    return {name: getattr(usage, name) for name in usage.__struct_fields__}
 
 
 def _end_state(command: CommandNow, report: Ended) -> tuple[str, str]:
@@ -163,4 +173,4 @@ def _end_state(command: CommandNow, report: Ended) -> tuple[str, str]:
 
 
 def _final(state: str, at: datetime, reason: str) -> dict[str, Any]:
-    return {"state": state, "ended_at": at, "reason": reason, "remind_at": None}
+    return {"state": state, "ended_at": at, "reason": reason, "remind_at": None, "ack_by": None}

@@ -4,7 +4,7 @@ Invariant: nothing outside this package writes those tables, and all sends happe
 """
 
 from workers.output import output_of
-from workers.store.commands import cancel, submit
+from workers.store.commands import cancel, submit, submit_array, submit_wanted
 from workers.store.placing import place_pending
 from workers.store.registry import apply_heartbeat, remove, set_draining
 from workers.store.reports import apply_command_reports, apply_reports
@@ -20,5 +20,7 @@ __all__ = [
     "remove",
     "set_draining",
     "submit",
+    "submit_array",
+    "submit_wanted",
     "sweep",
 ]

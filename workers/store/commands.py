@@ -3,6 +3,7 @@
 Invariant: a command that was accepted has a row, and an idempotency key has one row whatever the number of submits.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,12 +15,16 @@ from django.db import transaction
 from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.errors import Conflict, InvalidDocument
 from workers import dispatch
+from workers.core.arrays import Member, Wanted, faults_of_wanted, members_of
 from workers.core.attention import ORDER_LIFE_S
-from workers.core.commands import NewCommand, faults_of
+from workers.core.commands import NewCommand
 from workers.core.states import COMMAND
 from workers.models import Command
 from workers.store.orders import by_host, stop_order
 from workers.store.rows import announce_ended, locked, record
+
+KEYS_PER_QUERY = 500
+SAME_UNDER_A_KEY = ("argv", "env", "cwd", "on", "owner", "user", "array_index", "at_once")
 
 
 def submit(commands: Sequence[NewCommand], now: datetime, submitted_by: Any = None) -> list[Command]:
@@ -28,22 +33,37 @@ def submit(commands: Sequence[NewCommand], now: datetime, submitted_by: Any = No
     A command whose idempotency key is known returns the row of the first. Raises InvalidDocument with every fault, and
     Conflict where a key was used for a different command.
     """
-    faults = faults_of(commands)
+    return submit_wanted([Wanted(command) for command in commands], now, submitted_by)
+
+
+def submit_array(
+    command: NewCommand, array: str, at_once: int, now: datetime, submitted_by: Any = None
+) -> list[Command]:
+    """Stores a command once for each index of `array`, such as `0-99`; at most `at_once` run at once, 0 for all."""
+    return submit_wanted([Wanted(command, array, at_once)], now, submitted_by)
+
+
+def submit_wanted(wanted: Sequence[Wanted], now: datetime, submitted_by: Any = None) -> list[Command]:
+    """As `submit`, for commands of which some are arrays; those return a row for each of their indices."""
+    faults = faults_of_wanted(wanted)
     if faults:
         raise InvalidDocument(faults)
-    rows = [_row(command, now, submitted_by) for command in commands]
+    members = members_of(wanted)
+    array_ids = {one.position: str(uuid_utils.uuid7()) for one in members if one.index is not None}
+    rows = [_row(one, array_ids.get(one.position), now, submitted_by) for one in members]
+    keys = [one.command.idempotency_key for one in members if one.command.idempotency_key]
     with transaction.atomic():
-        known = _known(commands)
+        known = _known(keys)
         fresh = _fresh(rows, known)
         keyed = any(row.idempotency_key for row in fresh)
         Command.objects.bulk_create(fresh, ignore_conflicts=keyed)
         if keyed:
-            known = _known(commands)
+            known = _known(keys)
             fresh = [row for row in fresh if row.id == known.get(row.idempotency_key or "", row).id]
         record(fresh, now, str(submitted_by or ""))
         if fresh:
             dispatch.wake_after_commit()
-    return [_same(row, known) for row in rows]
+        return _all_same([known.get(row.idempotency_key or "", row) for row in rows], rows)
 
 
 def cancel(command_ids: Sequence[str], now: datetime, actor: str, reason: str) -> None:
@@ -64,7 +84,8 @@ def cancel(command_ids: Sequence[str], now: datetime, actor: str, reason: str) -
         dispatch.publish_after_commit(by_host((command, stop_order(command)) for command in commands))
 
 
-def _row(command: NewCommand, now: datetime, submitted_by: Any) -> Command:
+def _row(member: Member, array_id: str | None, now: datetime, submitted_by: Any) -> Command:
+    command = member.command
     start_within_s = command.start_within_s or settings.SCHEDULER_START_WITHIN_S
     return Command(
         id=str(uuid_utils.uuid7()),
@@ -75,20 +96,33 @@ def _row(command: NewCommand, now: datetime, submitted_by: Any) -> Command:
         on=command.on,
         timeout_s=command.timeout_s,
         grace_s=command.grace_s,
+        output_limit_bytes=command.output_limit_bytes,
+        user=command.user,
+        memory_mb=command.memory_mb,
+        cpu_seconds=command.cpu_seconds,
+        open_files=command.open_files,
+        priority=command.priority,
+        retries=command.retries,
+        retry_delay_s=command.retry_delay_s,
+        array_id=array_id,
+        array_index=member.index,
+        at_once=member.at_once,
         owner=command.owner,
         idempotency_key=command.idempotency_key or None,
         submitted_by=submitted_by,
         created_at=now,
         remind_at=now,
+        start_within_s=start_within_s,
         start_by=now + timedelta(seconds=start_within_s),
     )
 
 
-def _known(commands: Sequence[NewCommand]) -> dict[str, Command]:
-    keys = [command.idempotency_key for command in commands if command.idempotency_key]
-    if not keys:
-        return {}
-    return {row.idempotency_key or "": row for row in Command.objects.filter(idempotency_key__in=keys)}
+def _known(keys: Sequence[str]) -> dict[str, Command]:
+    found: dict[str, Command] = {}
+    for start in range(0, len(keys), KEYS_PER_QUERY):
+        rows = Command.objects.filter(idempotency_key__in=keys[start : start + KEYS_PER_QUERY])
+        found |= {row.idempotency_key or "": row for row in rows}
+    return found
 
 
 def _fresh(rows: Sequence[Command], known: Mapping[str, Command]) -> list[Command]:
@@ -102,9 +136,15 @@ def _fresh(rows: Sequence[Command], known: Mapping[str, Command]) -> list[Comman
     return fresh
 
 
-def _same(row: Command, known: Mapping[str, Command]) -> Command:
-    first = known.get(row.idempotency_key or "", row)
-    for name in ("argv", "env", "cwd", "on", "owner"):
-        if getattr(first, name) != getattr(row, name):
-            raise Conflict(f"the idempotency key {row.idempotency_key!r} was used for a command with another {name}")
-    return first
+def _all_same(firsts: list[Command], rows: Sequence[Command]) -> list[Command]:
+    """The rows that were stored first under their keys. Raises Conflict where they are of another request."""
+    for first, row in zip(firsts, rows, strict=True):
+        for name in SAME_UNDER_A_KEY:
+            if getattr(first, name) != getattr(row, name):
+                key = row.idempotency_key
+                raise Conflict(f"the idempotency key {key!r} was used for a command with another {name}")
+    arrays = Counter(row.array_id for row in {row.id: row for row in firsts}.values() if row.array_id)
+    asked = Counter(row.array_id for row in rows if row.array_id)
+    if sorted(arrays.values()) != sorted(asked.values()):
+        raise Conflict("the idempotency key was used for an array with other indices")
+    return firsts

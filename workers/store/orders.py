@@ -6,7 +6,7 @@ Invariant: an order carries the attempt of the row as it is committed, so an age
 from collections.abc import Iterable, Sequence
 
 from workers.models import Command
-from workers.protocol import Order, QueryUnits, RunCommand, StopUnit
+from workers.protocol import Limits, Order, QueryUnits, RunCommand, StopUnit
 from workers.store.rows import unit_of
 
 HostOrders = dict[str, list[Order]]
@@ -25,6 +25,9 @@ def run_order(command: Command) -> RunCommand:
         grace_s=command.grace_s,
         output_limit_bytes=command.output_limit_bytes,
         start_by=command.start_by.timestamp() if command.start_by else 0,
+        user=command.user,
+        limits=Limits(memory_mb=command.memory_mb, cpu_seconds=command.cpu_seconds, open_files=command.open_files),
+        priority=command.priority,
     )
 
 

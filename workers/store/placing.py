@@ -20,7 +20,7 @@ from workers.models import Command, Worker
 from workers.store.orders import by_host, run_order
 from workers.store.rows import BATCH_SIZE, announce_ended, claimed, event_of, locked, record
 
-PLACED = ["state", "attempt", "worker", "reason", "scheduled_at", "accepted_at", "remind_at"]
+PLACED = ["state", "attempt", "worker", "reason", "scheduled_at", "accepted_at", "remind_at", "ack_by"]
 WAITING = ["reason", "remind_at"]
 TOO_LATE = ["state", "reason", "ended_at", "remind_at"]
 
@@ -95,7 +95,7 @@ def _schedule(command: Command, worker: Worker, now: datetime) -> Command:
     COMMAND.check(command.state, "scheduled")
     command.state, command.attempt, command.worker, command.reason = "scheduled", command.attempt + 1, worker, ""
     command.scheduled_at, command.accepted_at = now, None
-    command.remind_at = now + timedelta(seconds=ORDER_LIFE_S)
+    command.remind_at = command.ack_by = now + timedelta(seconds=ORDER_LIFE_S)
     return command
 
 

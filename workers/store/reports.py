@@ -161,7 +161,9 @@ class _Batch:
             return
         data = report.data[: max(command.output_limit_bytes - report.offset, 0)]
         if data:
-            piece = CommandOutput(command_id=command.id, stream=report.stream, offset=report.offset, data=data)
+            piece = CommandOutput(
+                command_id=command.id, attempt=report.attempt, stream=report.stream, offset=report.offset, data=data
+            )
             self._pieces.append(piece)
 
     def _changed(self) -> dict[tuple[str, ...], list[Command]]:

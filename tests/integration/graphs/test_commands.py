@@ -37,6 +37,10 @@ def end(command: Command, exit_code: int | None = 0, state: str = "done", **fiel
     return command
 
 
+def write(command: Command, stream: str, data: bytes) -> None:
+    CommandOutput.objects.create(command=command, attempt=command.attempt, stream=stream, offset=0, data=data)
+
+
 def test_a_component_becomes_a_command_with_all_it_asks_for() -> None:
     submit(
         command("job::a", argv=["echo", "hi"], on="host-a", env={"A": "1"}, cwd="/tmp", timeout_s=5),
@@ -61,7 +65,7 @@ def test_a_command_that_ended_well_completes_its_component_and_starts_the_next()
         edges=[("start", "job::a"), ("job::a", "job::b")],
     )
     first = end(Command.objects.get())
-    CommandOutput.objects.create(command=first, stream="stdout", offset=0, data=b"vpc-1\x00\xff" + b"x" * 5000)
+    write(first, "stdout", b"vpc-1\x00\xff" + b"x" * 5000)
     commands_ended.send(sender=Command, commands=[first])
 
     document = Component.objects.changes().get(component_id="job::a").document
@@ -94,7 +98,7 @@ def test_any_other_end_fails_the_component_with_its_reason(ended: dict[str, Any]
 def test_the_last_line_of_stderr_tells_why() -> None:
     submit(command("job::a"), edges=[("start", "job::a")])
     failed = end(Command.objects.get(), exit_code=1)
-    CommandOutput.objects.create(command=failed, stream="stderr", offset=0, data=b"first\nno space left\n")
+    write(failed, "stderr", b"first\nno space left\n")
     commands_ended.send(sender=Command, commands=[failed])
     assert Component.objects.changes().get().reason == "exit code 1: no space left"
 

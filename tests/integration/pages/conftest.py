@@ -80,8 +80,8 @@ def command(worker: Worker) -> Command:
         started_at=NOW,
         ended_at=NOW + timedelta(seconds=12),
     )
-    CommandOutput.objects.create(command=made, stream="stdout", offset=0, data=b"first ")
-    CommandOutput.objects.create(command=made, stream="stdout", offset=6, data=b"<second>")
+    for offset, data in ((0, b"first "), (6, b"<second>")):
+        CommandOutput.objects.create(command=made, attempt=made.attempt, stream="stdout", offset=offset, data=data)
     return made
 
 

@@ -136,7 +136,7 @@ def test_an_end_that_comes_twice_is_late() -> None:
 def test_an_accepted_command_is_asked_after_later() -> None:
     fields = judge(command("scheduled"), ACCEPTED, "host-a", NOW).fields
 
-    assert fields == {"remind_at": NOW + timedelta(seconds=ASK_AFTER_S), "accepted_at": NOW}
+    assert fields == {"remind_at": NOW + timedelta(seconds=ASK_AFTER_S), "accepted_at": NOW, "ack_by": None}
 
 
 def test_a_time_limit_sets_when_the_end_must_have_been_reported() -> None:
