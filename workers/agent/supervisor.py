@@ -112,11 +112,11 @@ class Supervisor:
 
     def run(self) -> None:
         """Returns when every process has been stopped after SIGTERM, or when it was long without process and agent."""
+        (self._dir / PID).write_text(f"{os.getpid()}\n")
         self._watch_signals()
         self._adopt()
         directory = os.open(self._dir, os.O_RDONLY)
         listener = self._listen(directory)
-        (self._dir / PID).write_text(f"{os.getpid()}\n")
         while not self._is_done():
             self._wait()
             self._work()
@@ -206,6 +206,7 @@ class Supervisor:
             self._selector.unregister(client.connection)
             client.connection.close()
             self._clients.discard(client)
+            self._needed_until = uptime_s() + ALONE_MAX_S
             return
         for request in requests:
             if request["op"] == "start" and not self._stopping:
