@@ -21,6 +21,7 @@ from tests.support.wait import wait_until
 
 DEFAULT_COUNT = 2000
 HOST = "host-bench"
+SLOTS = "1000"
 ARGV = ["/bin/true"]
 ALL_DONE_WITHIN_S = 600
 
@@ -81,7 +82,7 @@ def main() -> None:
         processes = Processes(Path(folder))
         for started in (
             processes.worker("control", valkey.url, DATABASE_URL=database_url),
-            processes.worker(HOST, valkey.url),
+            processes.worker(HOST, valkey.url, SCHEDULER_SLOTS=SLOTS),
             processes.celery("beat", BROKER_URL=valkey.url, DATABASE_URL=database_url, SECRET_KEY="benchmark"),
         ):
             stack.callback(started.stop)

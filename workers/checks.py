@@ -8,14 +8,21 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from workers.core.placement import SCORERS
+from scheduler_project.toolkit.errors import ConfigurationError
+from workers.placement import aliases, scorer
 
 
 @register()
 def check_placement(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """`SCHEDULER_PLACEMENT` names a scorer."""
-    if settings.SCHEDULER_PLACEMENT in SCORERS:
-        return []
-    names = ", ".join(sorted(SCORERS))
-    message = f"SCHEDULER_PLACEMENT={settings.SCHEDULER_PLACEMENT!r} is not known"
-    return [Error(message, hint=f"Use one of: {names}.", id="workers.E001")]
+    """Every placement can be made, and `SCHEDULER_PLACEMENT` names one."""
+    messages: list[CheckMessage] = []
+    if settings.SCHEDULER_PLACEMENT not in aliases():
+        message = f"SCHEDULER_PLACEMENT={settings.SCHEDULER_PLACEMENT!r} is not known"
+        messages.append(Error(message, hint=f"Use one of: {', '.join(aliases())}.", id="workers.E001"))
+    for alias in aliases():
+        try:
+            scorer(alias)
+        except ConfigurationError as error:
+            hint = "BACKEND is the dotted path of a workers.core.scorers.Scorer, OPTIONS what it is made with."
+            messages.append(Error(str(error), hint=hint, id="workers.E002"))
+    return messages

@@ -11,7 +11,6 @@ from django.utils import timezone
 from workers import store
 from workers.dispatch import DISPATCH_TASK
 from workers.protocol import HEARTBEAT_TASK, REPORTS_TASK, UnreadableEnvelope, decode_heartbeat, decode_reports
-from workers.store.rows import BATCH_SIZE
 
 logger = logging.getLogger(__name__)
 
@@ -47,5 +46,5 @@ def sweep() -> None:
 @shared_task(name=DISPATCH_TASK)
 def dispatch_commands() -> None:
     """Places pending commands, batch after batch."""
-    while store.place_pending(timezone.now()) == BATCH_SIZE:
+    while store.place_pending(timezone.now()):
         pass

@@ -149,7 +149,7 @@ class FakeAgents:
                     known.spool,
                     known.next_seq,
                 )
-            agent.stated = {"facts": {"executors": ["bash"]}, "slots": 10, **fields}
+            agent.stated = {"facts": {"executors": ["bash"]}, "slots": 1000, **fields}
             self.agents[host] = agent
             self._beat(agent, now)
 
@@ -182,7 +182,8 @@ class FakeAgents:
 
     def _round(self, now: datetime) -> bool:
         with committing():
-            store.place_pending(now)
+            while store.place_pending(now):
+                pass
         moved = False
         for agent in self._living():
             moved = self._answer(agent, now) or moved

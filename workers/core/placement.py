@@ -3,34 +3,15 @@
 Invariant: a request without a worker comes back with the reason that every worker gave; the inputs are never changed.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from workers.core.expressions import Expression, parse
+from workers.core.hosts import Host
+from workers.core.scorers import Draw, Scorer
 
 NAMES_PER_REASON = 3
 REASONS_SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Host:
-    """A worker as placement sees it. `load` counts what it has unfinished, `turn` grows with each thing it is given."""
-
-    id: str
-    name: str
-    connected: bool = True
-    draining: bool = False
-    labels: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    load: int = 0
-    turn: int = 0
-
-    @cached_property
-    def attributes(self) -> dict[str, Any]:
-        """What expressions are judged by; a label hides a fact of the same name."""
-        return {**self.facts, **self.labels, "name": self.name}
 
 
 @dataclass(frozen=True)
@@ -48,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Placement:
-    """The worker's id for a request, or None and why it waits."""
+    """The worker's id for a request and why it takes it, or None and why it waits."""
 
     request_id: str
     host_id: str | None
@@ -56,7 +37,7 @@ class Placement:
 
 
 Filter = Callable[[Request, Expression, Host], str]
-Scorer = Callable[[Host], tuple[float, ...]]
+Refusals = list[tuple[str, str]]
 
 
 def refuse_disconnected(request: Request, expression: Expression, host: Host) -> str:
@@ -77,68 +58,76 @@ def refuse_without_executor(request: Request, expression: Expression, host: Host
     return f"no executor {request.executor}"
 
 
-def round_robin(host: Host) -> tuple[float, ...]:
-    """The worker that was given something least recently, over all requests ever made."""
-    return (host.turn,)
-
-
-def least_loaded(host: Host) -> tuple[float, ...]:
-    """The worker with the fewest unfinished units, in turn among equals."""
-    return (host.load, host.turn)
-
-
 FILTERS: tuple[Filter, ...] = (refuse_unlike, refuse_disconnected, refuse_draining, refuse_without_executor)
-SCORERS: Mapping[str, Scorer] = {"round_robin": round_robin, "least_loaded": least_loaded}
 
 
-def place(requests: Sequence[Request], hosts: Sequence[Host], scorer: Scorer) -> tuple[list[Placement], list[Host]]:
+def place(
+    requests: Sequence[Request], hosts: Sequence[Host], scorer: Scorer, draw: Draw
+) -> tuple[list[Placement], list[Host]]:
     """Places requests in the order given. Returns the placements, and the hosts that were given something as they are
     then. Raises ExpressionError for an `on` that was not validated.
     """
-    board = _Board(hosts, scorer)
+    board = _Board(hosts, scorer, draw)
     return [board.place(request) for request in requests], board.given()
 
 
 class _Board:
     """The hosts while one list of requests is placed."""
 
-    def __init__(self, hosts: Sequence[Host], scorer: Scorer) -> None:
+    def __init__(self, hosts: Sequence[Host], scorer: Scorer, draw: Draw) -> None:
         self._before = {host.id: host for host in hosts}
         self._now = dict(self._before)
         self._next_turn = max((host.turn for host in hosts), default=0) + 1
         self._scorer = scorer
-        self._fits: dict[tuple[str, str], tuple[list[str], str]] = {}
+        self._draw = draw
+        self._fits: dict[tuple[str, str], tuple[list[str], Refusals]] = {}
 
     def place(self, request: Request) -> Placement:
-        fitting, reason = self._fitting(request)
+        fitting, refusals = self._fitting(request)
         if not fitting:
-            return Placement(request.id, None, reason)
+            return Placement(request.id, None, summary(refusals))
         candidates = [host_id for host_id in fitting if host_id != request.avoid] or fitting
-        chosen = min((self._now[host_id] for host_id in candidates), key=lambda host: (*self._scorer(host), host.name))
+        hosts = (self._now[host_id] for host_id in candidates)
+        chosen = min(hosts, key=lambda host: (*self._scorer.score(host, self._draw), host.name))
         self._now[chosen.id] = replace(chosen, load=chosen.load + 1, turn=self._next_turn)
         self._next_turn += 1
-        return Placement(request.id, chosen.id)
+        self._close(chosen.id)
+        only = len(candidates) == 1
+        return Placement(request.id, chosen.id, "no other fits" if only else self._scorer.reason)
 
     def given(self) -> list[Host]:
         return [host for host_id, host in self._now.items() if host is not self._before[host_id]]
 
-    def _fitting(self, request: Request) -> tuple[list[str], str]:
-        """Judged once for all requests that ask for the same: what is judged does not change while placing."""
+    def _close(self, host_id: str) -> None:
+        """A worker that has just become full is taken out of what was judged."""
+        host = self._now[host_id]
+        if self._scorer.room(host):
+            return
+        for fitting, refusals in self._fits.values():
+            if host_id in fitting:
+                fitting.remove(host_id)
+                refusals.append((host.name, self._scorer.full(host)))
+
+    def _fitting(self, request: Request) -> tuple[list[str], Refusals]:
+        """Judged once for all requests that ask for the same: besides room, nothing changes while placing."""
         key = (request.on, request.executor)
         if key not in self._fits:
             self._fits[key] = self._judge(request)
         return self._fits[key]
 
-    def _judge(self, request: Request) -> tuple[list[str], str]:
+    def _judge(self, request: Request) -> tuple[list[str], Refusals]:
         expression = parse(request.on)
-        fitting, refusals = [], []
-        for host in self._before.values():
+        fitting: list[str] = []
+        refusals: Refusals = []
+        for host in self._now.values():
             reason = next(filter(None, (refuse(request, expression, host) for refuse in FILTERS)), "")
+            if not reason and not self._scorer.room(host):
+                reason = self._scorer.full(host)
             if reason:
                 refusals.append((host.name, reason))
             else:
                 fitting.append(host.id)
-        return fitting, "" if fitting else summary(refusals)
+        return fitting, refusals
 
 
 def summary(refusals: Iterable[tuple[str, str]]) -> str:

@@ -4,19 +4,22 @@ Invariant: a command is sent under an attempt that its row already carries when 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from random import random
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from scheduler_project.toolkit import events
 from scheduler_project.toolkit.bulk import update_rows
 from workers import dispatch
 from workers.core.attention import ORDER_LIFE_S, place_again_at
-from workers.core.placement import SCORERS, Host, Placement, Request, place
+from workers.core.hosts import Host
+from workers.core.placement import Placement, Request, place
 from workers.core.states import COMMAND
-from workers.models import Command, Worker
+from workers.models import Command, CommandQuerySet, Worker
+from workers.placement import scorer
 from workers.store.orders import by_host, run_order
 from workers.store.rows import BATCH_SIZE, announce_ended, claimed, event_of, locked, record
 
@@ -25,32 +28,65 @@ WAITING = ["reason", "remind_at"]
 TOO_LATE = ["state", "reason", "ended_at", "remind_at"]
 
 
-def place_pending(now: datetime) -> int:
-    """Places the pending commands that are due, one batch of them; returns how many it looked at."""
-    due = Command.objects.filter(state="pending", remind_at__lte=now)
+def place_pending(now: datetime) -> bool:
+    """Places pending commands that are due, one batch of them; tells whether more of them may be placed at once."""
+    due = _due(now)
     if not due.exists():
-        return 0
+        return False
+    limit = int(min(_room(), BATCH_SIZE))
+    return limit > 0 and _place(due, limit, now, again_at=None) == limit
+
+
+def tell_waiting(now: datetime) -> None:
+    """Has those that wait for a slot say so, and those that waited too long end; one batch of them."""
+    untold = _due(now).filter(Q(reason="") | Q(start_by__lte=now))
+    if untold.exists():
+        _place(untold, BATCH_SIZE, now, again_at=now)
+
+
+def wake_for_room(now: datetime) -> None:
+    """Commands have ended: has those placed, after commit, that waited for a slot."""
+    if _due(now).exists():
+        dispatch.wake_after_commit()
+
+
+def _due(now: datetime) -> CommandQuerySet:
+    return Command.objects.filter(state="pending", remind_at__lte=now)
+
+
+def _place(due: CommandQuerySet, limit: int, now: datetime, again_at: datetime | None) -> int:
+    """Places the first of those that are due; returns how many it looked at. `again_at` as in `_write`."""
     with transaction.atomic():
-        commands = list(claimed(due.order_by("remind_at", "id"))[:BATCH_SIZE])
+        commands = list(claimed(due.order_by("remind_at", "id"))[:limit])
         late = [command for command in commands if command.start_by is not None and command.start_by <= now]
         timely = [command for command in commands if command.start_by is None or command.start_by > now]
         workers = {worker.id: worker for worker in locked(Worker.objects.order_by("id"))}
-        hosts = [_host(worker, load) for worker, load in _with_loads(workers)]
+        loads = _loads()
+        hosts = [_host(worker, loads.get(worker.id, 0)) for worker in workers.values()]
         requests = [Request(command.id, on=command.on, avoid=command.worker_id or "") for command in timely]
-        placements, given = place(requests, hosts, SCORERS[settings.SCHEDULER_PLACEMENT])
+        placements, given = place(requests, hosts, scorer(), random)
         _write_turns(workers, given)
-        _write(timely, placements, workers, now)
+        _write(timely, placements, workers, now, again_at)
         _give_up(late, now)
     return len(commands)
 
 
-def _with_loads(workers: Mapping[str, Worker]) -> list[tuple[Worker, int]]:
-    """Each worker with its number of unfinished commands, counted only for a scorer that asks for it."""
-    if settings.SCHEDULER_PLACEMENT != "least_loaded":
-        return [(worker, 0) for worker in workers.values()]
+def _room() -> float:
+    """How many commands can be placed at most. Without any worker that takes work a batch: each is told why it waits.
+
+    A backlog that waits for slots is thereby not read again and again: what is read is what can be placed.
+    """
+    workers = Worker.objects.taking_work().values_list("id", "slots")
+    if not workers:
+        return BATCH_SIZE
+    loads, by = _loads(), scorer()
+    return sum(by.room(Host(id, "", slots=slots, load=loads.get(id, 0))) for id, slots in workers)
+
+
+def _loads() -> dict[str | None, int]:
+    """How many commands each worker was given and has not ended, by its id."""
     sent = Command.objects.filter(state__in=["scheduled", "running"]).order_by()
-    loads = dict(sent.values_list("worker").annotate(Count("id")))
-    return [(worker, loads.get(worker.id, 0)) for worker in workers.values()]
+    return dict(sent.values_list("worker").annotate(Count("id")))
 
 
 def _host(worker: Worker, load: int) -> Host:
@@ -61,6 +97,7 @@ def _host(worker: Worker, load: int) -> Host:
         draining=worker.draining,
         labels=worker.labels,
         facts=worker.facts,
+        slots=worker.slots,
         load=load,
         turn=worker.turn,
     )
@@ -73,21 +110,29 @@ def _write_turns(workers: Mapping[str, Worker], given: Sequence[Host]) -> None:
 
 
 def _write(
-    commands: Sequence[Command], placements: Sequence[Placement], workers: Mapping[str, Worker], now: datetime
+    commands: Sequence[Command],
+    placements: Sequence[Placement],
+    workers: Mapping[str, Worker],
+    now: datetime,
+    again_at: datetime | None,
 ) -> None:
+    """`again_at`: when those are looked at again that wait; None where that depends on how long they have waited."""
     sent, waiting, news = [], [], []
+    said = []
     for command, placement in zip(commands, placements, strict=True):
         if placement.host_id is not None:
-            sent.append(_schedule(command, workers[placement.host_id], now))
+            worker = workers[placement.host_id]
+            sent.append(_schedule(command, worker, now))
+            said.append(replace(event_of(command), message=f"{worker.name}: {placement.reason}"))
             continue
         waiting.append(command)
         if command.reason != placement.reason:
             news.append(command)
-        command.reason, command.remind_at = placement.reason, place_again_at(command.created_at, now)
+        command.reason = placement.reason
+        command.remind_at = again_at or place_again_at(command.created_at, now)
     update_rows(sent, PLACED)
     update_rows(waiting, WAITING)
-    record(sent, now)
-    events.record([event_of(command, name="command.waiting") for command in news], now)
+    events.record([*said, *(event_of(command, name="command.waiting") for command in news)], now)
     dispatch.publish_after_commit(by_host((command, run_order(command)) for command in sent))
 
 

@@ -19,6 +19,7 @@ from workers.core.sequence import Progress, advance
 from workers.core.states import COMMAND
 from workers.models import Command, CommandOutput, Worker
 from workers.protocol import Applied, Order, Output, Report, Reports, StopUnit, id_of, kind_of
+from workers.store.placing import wake_for_room
 from workers.store.rows import BATCH_SIZE, announce_ended, event_of, locked
 from workers.units import handlers
 
@@ -118,6 +119,8 @@ class _Batch:
             self._events.append(events.NewEvent("worker.unknown_reports", f"worker:{self._host}", message, "warning"))
         events.record(self._events, self._now)
         announce_ended(self._ended)
+        if self._ended:
+            wake_for_room(self._now)
         if self._stops:
             dispatch.publish_after_commit({self._host: list(self._stops.values())})
 

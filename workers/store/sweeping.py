@@ -16,7 +16,7 @@ from workers.core.attention import Attention, Quiet, Step, attend
 from workers.core.states import COMMAND
 from workers.models import Command, Mark
 from workers.store.orders import by_host, merged, queries, run_order, stop_order
-from workers.store.placing import place_pending
+from workers.store.placing import place_pending, tell_waiting
 from workers.store.registry import disconnect_silent, forgive_silence
 from workers.store.rows import BATCH_SIZE, announce_ended, claimed, record
 
@@ -31,8 +31,10 @@ def sweep(now: datetime) -> None:
         forgive_silence(now)
     disconnect_silent(now)
     attend_quiet(now)
-    if place_pending(now) == BATCH_SIZE:
+    if place_pending(now):
         dispatch.wake()
+    else:
+        tell_waiting(now)
 
 
 def attend_quiet(now: datetime) -> None:
