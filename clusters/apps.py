@@ -9,6 +9,8 @@ class ClustersConfig(AppConfig):
 
     def ready(self) -> None:
         from clusters.store import apply_reports
-        from workers import units
+        from clusters.tellers import tasks_of
+        from workers import tellers, units
 
         units.register_kind("task", apply_reports)
+        tellers.tell_of_hosts(tasks_of)

@@ -15,7 +15,7 @@ from workers.models import Command, CommandOutput
 HEAD_BYTES = 20
 PIECES_PER_READ = 64
 MISSING_PIECES_WAIT_S = 30
-END_BYTES = 65_536
+STREAMS = ("stdout", "stderr")
 
 
 def output_of(command_id: str, stream: str) -> bytes:
@@ -51,18 +51,6 @@ def _is_over(command: Command, stream: str, offset: int, now: datetime) -> bool:
     size = command.stdout_bytes if stream == "stdout" else command.stderr_bytes
     complete = offset >= min(size, command.output_limit_bytes)
     return complete or now - command.ended_at > timedelta(seconds=MISSING_PIECES_WAIT_S)
-
-
-def end_of_output(command_id: str, stream: str) -> str:
-    """The last 64 KiB that were kept, as text."""
-    parts: list[bytes] = []
-    missing = END_BYTES
-    for data in _last_pieces(command_id, stream).order_by("-offset").values_list("data", flat=True).iterator(10):
-        parts.insert(0, bytes(data)[-missing:])
-        missing -= len(parts[0])
-        if missing <= 0:
-            break
-    return b"".join(parts).decode(errors="replace")
 
 
 def heads_of(command_ids: Sequence[str]) -> dict[tuple[str, str], bytes]:

@@ -1,40 +1,98 @@
 """Pages of hosts and commands."""
 
-from django.http import HttpRequest, HttpResponse
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from scheduler_project.toolkit.access import Role
-from scheduler_project.toolkit.pages import needs
-from workers.models import Command, Worker
-from workers.output import end_of_output
+from scheduler_project.toolkit.pages import in_order, needs, newest
+from workers.core.states import COMMAND, WORKER
+from workers.models import Command, CommandQuerySet, Worker
+from workers.output import STREAMS, output_of
+from workers.tellers import told_of
 
-COMMANDS_SHOWN = 100
+HOSTS_SHOWN = 100
+COMMANDS_SHOWN = 50
+RUNNING_SHOWN = 50
+DRAINING = "draining"
+
+
+@require_safe
+@needs(Role.VIEWER)
+def hosts(request: HttpRequest) -> HttpResponse:
+    """All hosts by name, of one state where it is asked for."""
+    state = request.GET.get("state", "")
+    shown = Worker.objects.all()
+    if state == DRAINING:
+        shown = shown.filter(draining=True)
+    elif state in WORKER.states:
+        shown = shown.filter(state=state)
+    context = {
+        "leaf": in_order(shown, "name", request.GET.get("after", ""), HOSTS_SHOWN),
+        "states": (*WORKER.states, DRAINING),
+        "state": state,
+    }
+    return render(request, "workers/hosts.html", context)
 
 
 @require_safe
 @needs(Role.VIEWER)
 def host(request: HttpRequest, name: str) -> HttpResponse:
-    """One host: what it is and what ran there last."""
+    """One host: what it is, what runs there now, and what ran there."""
     worker = get_object_or_404(Worker, name=name)
-    commands = worker.commands.select_related("worker").order_by("-id")[:COMMANDS_SHOWN]
-    context = {"worker": worker, "commands": commands, "now": timezone.now()}
+    unfinished = listed(worker.commands.unfinished())  # type: ignore[attr-defined]
+    ended = listed(worker.commands.filter(state__in=COMMAND.final))
+    context = {
+        "worker": worker,
+        "running": unfinished.order_by("id")[:RUNNING_SHOWN],
+        "running_count": unfinished.count(),
+        "told": told_of(worker),
+        "leaf": newest(ended, request.GET.get("before", ""), COMMANDS_SHOWN),
+    }
     return render(request, "workers/host.html", context)
 
 
 @require_safe
 @needs(Role.VIEWER)
 def commands(request: HttpRequest) -> HttpResponse:
-    """The newest commands."""
-    shown = Command.objects.select_related("worker").order_by("-id")[:COMMANDS_SHOWN]
-    return render(request, "workers/commands.html", {"commands": shown, "limit": COMMANDS_SHOWN})
+    """Commands, the newest first, of one state and one host where they are asked for."""
+    chosen = {name: request.GET.get(name, "") for name in ("state", "host")}
+    shown = listed(Command.objects.all())
+    if chosen["state"] in COMMAND.states:
+        shown = shown.filter(state=chosen["state"])
+    if chosen["host"]:
+        shown = shown.filter(worker__name=chosen["host"])
+    context: dict[str, Any] = {
+        **chosen,
+        "leaf": newest(shown, request.GET.get("before", ""), COMMANDS_SHOWN),
+        "states": COMMAND.states,
+        "hosts": Worker.objects.values_list("name", flat=True)[:HOSTS_SHOWN],
+    }
+    return render(request, "workers/commands.html", context)
 
 
 @require_safe
 @needs(Role.VIEWER)
 def command(request: HttpRequest, command_id: str) -> HttpResponse:
-    """One command with the end of its output."""
+    """One command; its page fetches the output itself, and goes on while there is more to come."""
     found = get_object_or_404(Command.objects.select_related("worker", "submitted_by"), pk=command_id)
-    streams = [(stream, end_of_output(found.id, stream)) for stream in ("stdout", "stderr")]
-    return render(request, "workers/command.html", {"command": found, "streams": streams})
+    sizes = [("stdout", found.stdout_bytes), ("stderr", found.stderr_bytes)]
+    return render(request, "workers/command.html", {"command": found, "streams": sizes})
+
+
+@require_safe
+@needs(Role.VIEWER)
+def download(request: HttpRequest, command_id: str, stream: str) -> HttpResponse:
+    """All that was kept of a stream, as a file of bytes that no browser shows as a page."""
+    if stream not in STREAMS:
+        raise Http404
+    found = get_object_or_404(Command.objects.only("id"), pk=command_id)
+    headers = {"Content-Disposition": f'attachment; filename="{found.id}.{stream}"'}
+    return HttpResponse(output_of(found.id, stream), content_type="application/octet-stream", headers=headers)
+
+
+def listed(rows: CommandQuerySet) -> CommandQuerySet:
+    """What lists show of commands, without what may be large in them."""
+    return rows.select_related("worker").defer("env", "stdin")

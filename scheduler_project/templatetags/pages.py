@@ -5,6 +5,7 @@ Invariant: a state is told by its word and a sign, never by colour alone; a mome
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import template
 from django.urls import reverse
@@ -94,10 +95,37 @@ def progress(counts: Mapping[str, int]) -> SafeString:
     words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
     ordered = sorted(counts.items(), key=lambda item: BAR_ORDER.index(item[0]))
     bar = [(name, count) for name, count in ordered if count]
-    bar = [(name, count) for name, count in ordered if count]
     parts = format_html_join("", '<rect data-state="{}" x="{}%" width="{}%" height="100%"/>', shares(bar))
     svg = '<svg class="progress" role="img" aria-label="{}"><title>{}</title>{}</svg>'
     return format_html(svg, words, words, parts)
+
+
+@register.simple_tag
+def load(running: int, slots: int) -> SafeString:
+    """How much of a worker is in use, as a bar; its words stand beside it."""
+    percent = f"{min(100 * running / slots, 100):.0f}" if slots else "0"
+    tone = "full" if slots and running >= slots else "running"
+    bar = '<rect data-state="{}" width="{}%" height="100%"/>'
+    return format_html('<svg class="progress load" aria-hidden="true">' + bar + "</svg>", tone, percent)
+
+
+@register.filter
+def fact(value: Any, name: str = "") -> str:
+    """A fact of a host in words: sizes with their unit, lists with commas."""
+    if name.endswith("_mb") and isinstance(value, int):
+        return f"{value / 1024:.1f} GiB" if value >= 1024 else f"{value} MiB"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@register.filter
+def size(count: int) -> str:
+    """A number of bytes such as `517 B`, `1.2 KiB`, `3.4 MiB`."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":
+            break
+        amount /= 1024
+    return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def shares(counts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, str, str]]:

@@ -2,81 +2,21 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect
+from playwright.sync_api import expect
 
 from graphs.models import Component, Edge, Graph, Part
 from scheduler_project.toolkit.events import NewEvent, record
-from scheduler_project.up import ports
-from tests.support.processes import Process, Processes
+from tests.support.site import Site
 from topologies.core.triggers import ManualTrigger
 from topologies.models import Topology
 from workers.models import Worker
 
-PASSWORD = "a password for tests"
 SETTLED = timedelta(seconds=5)
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
-
-
-@dataclass
-class Site:
-    """A web process that a browser looks at. `faults` holds console errors, failed requests and foreign addresses."""
-
-    process: Process
-    address: str
-    page: Page
-    faults: list[str] = field(default_factory=list)
-
-    def watch(self) -> None:
-        self.page.on("console", self.on_console)
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("request", self.on_request)
-        self.page.on("response", self.on_response)
-
-    def on_console(self, said: ConsoleMessage) -> None:
-        if said.type in ("error", "warning"):
-            self.faults.append(said.text)
-
-    def on_request(self, sent: Request) -> None:
-        if not sent.url.startswith((self.address, "data:", "blob:")):
-            self.faults.append(f"request to {sent.url}")
-
-    def on_response(self, got: Response) -> None:
-        if got.status >= 400:
-            self.faults.append(f"{got.status} {got.url}")
-
-    def open(self, path: str) -> Page:
-        self.page.goto(self.address + path)
-        return self.page
-
-    def log_in(self) -> None:
-        self.open("/login")
-        self.page.get_by_label("Name").fill("ada")
-        self.page.get_by_label("Password").fill(PASSWORD)
-        self.page.get_by_role("button", name="Log in").click()
-
-
-@pytest.fixture
-def site(processes: Processes, database_url: str, browser: Browser) -> Iterator[Site]:
-    """A web process on the test's database, and an admin's browser in it."""
-    User.objects.create_superuser("ada", password=PASSWORD)
-    port = ports.choose(0, set())
-    web = ["-m", "uvicorn", "scheduler_project.asgi:application", "--port", str(port)]
-    process = processes.python(*web, DATABASE_URL=database_url, DJANGO_SETTINGS_MODULE="tests.settings")
-    process.wait_for_line("Uvicorn running")
-    page = browser.new_page()
-    opened = Site(process, f"http://127.0.0.1:{port}", page)
-    opened.watch()
-    opened.log_in()
-    yield opened
-    page.close()
-    assert opened.faults == []
 
 
 @pytest.fixture
@@ -250,6 +190,7 @@ def test_the_web_process_stops_at_once_though_streams_are_open(site: Site) -> No
     [
         "/graphs/",
         "/commands/",
+        "/hosts/",
         "/admin/",
         "/admin/scheduler_project/event/",
         "/admin/scheduler_project/apitoken/add/",

@@ -1,4 +1,5 @@
-// Buttons that act: forms with `data-act` (what to say on success) are sent to the API; `data-confirm` asks first.
+// Buttons that act: forms with `data-act` (what to say on success) are sent to the API; `data-confirm` asks first,
+// `data-method` is another method than POST, and `data-then` the page to go to when it has succeeded.
 import { refreshSoon } from "./regions.js";
 
 const TOAST_MS = 5000;
@@ -21,7 +22,9 @@ export function sendActions() {
 
 async function send(form) {
   const token = form.elements.csrfmiddlewaretoken.value;
-  const answer = await fetch(form.action, { method: "POST", headers: { "X-CSRFToken": token } }).catch(() => null);
+  const method = form.dataset.method ?? "POST";
+  const answer = await fetch(form.action, { method, headers: { "X-CSRFToken": token } }).catch(() => null);
+  if (answer?.ok && form.dataset.then) return location.assign(form.dataset.then);
   if (answer?.ok) toast(form.dataset.act, "good");
   else toast(answer ? await reason(answer) : "The server does not answer; try again.", "bad");
   refreshSoon();

@@ -148,30 +148,6 @@ def test_what_is_not_there_is_said_to_be_missing(viewer: Client, graph: Graph, a
     assert "There is no such page" in answer.content.decode()
 
 
-def test_a_command_is_told_with_its_output_escaped(viewer: Client, command: Command) -> None:
-    page = text_of(viewer, "/commands/0190-1")
-
-    assert "first &lt;second&gt;" in page
-    assert "echo &lt;hi&gt;" in page
-    assert "12 s" in page
-
-
-def test_commands_are_listed_with_exit_code_and_host(viewer: Client, command: Command) -> None:
-    page = text_of(viewer, "/commands/")
-
-    assert '<span class="exit" data-exit="other">3</span>' in page
-    assert '<span class="state" data-state="failed">done</span>' in page
-    assert 'href="/hosts/host-a"' in page
-
-
-def test_a_host_is_told_with_its_facts_and_commands(operator: Client, command: Command) -> None:
-    page = text_of(operator, "/hosts/host-a")
-
-    assert "<dt>cores</dt><dd>4</dd>" in page
-    assert 'href="/commands/0190-1"' in page
-    assert "/api/v1/hosts/host-a/drain" in page
-
-
 def test_pages_may_load_nothing_from_elsewhere_and_run_no_inline_script(viewer: Client) -> None:
     policy = viewer.get("/").headers["Content-Security-Policy"]
 

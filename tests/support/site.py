@@ -1,0 +1,48 @@
+"""A web process that a browser looks at."""
+
+from dataclasses import dataclass, field
+
+from playwright.sync_api import ConsoleMessage, Page, Request, Response
+
+from tests.support.processes import Process
+
+NAME = "ada"
+PASSWORD = "a password for tests"
+
+
+@dataclass
+class Site:
+    """A web process that a browser looks at. `faults` holds console errors, failed requests and foreign addresses."""
+
+    process: Process
+    address: str
+    page: Page
+    faults: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        self.page.on("console", self.on_console)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", self.on_request)
+        self.page.on("response", self.on_response)
+
+    def on_console(self, said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            self.faults.append(said.text)
+
+    def on_request(self, sent: Request) -> None:
+        if not sent.url.startswith((self.address, "data:", "blob:")):
+            self.faults.append(f"request to {sent.url}")
+
+    def on_response(self, got: Response) -> None:
+        if got.status >= 400:
+            self.faults.append(f"{got.status} {got.url}")
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.address + path)
+        return self.page
+
+    def log_in(self) -> None:
+        self.open("/login")
+        self.page.get_by_label("Name").fill(NAME)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Log in").click()
