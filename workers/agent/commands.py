@@ -62,7 +62,7 @@ class Commands:
         for entry in self._journal.unfinished(KIND):
             order = msgspec.json.decode(entry.order, type=RunCommand)
             folder = self._folder(order)
-            if folder.path.exists():
+            if folder.exists():
                 self._launch(order, entry)
             elif entry.state == STARTED:
                 self._finish(order, Ended(unit=order.unit, attempt=order.attempt, at=time.time(), lost=FOLDER_LOST))
@@ -195,12 +195,17 @@ class Commands:
     def _ended(self, live: Live, end: End) -> None:
         if live.timer is not None:
             live.timer.cancel()
-        while self._spool_output(live, PIECES_AT_ONCE):
-            continue
+        if live.sent != {"stdout": end.stdout_bytes, "stderr": end.stderr_bytes}:
+            while self._spool_output(live, PIECES_AT_ONCE):
+                continue
         self._finish(live.order, ended_report(live.order, end))
         del self._live[live.order.unit]
-        self._journal.after_commit(live.folder.remove)
+        self._journal.after_commit(partial(self._remove, live.folder))
         self._journal.after_commit(self._fill)
+
+    def _remove(self, folder: Folder) -> None:
+        """Beside the loop: deleting files takes as long as starting processes, and nobody waits for it."""
+        asyncio.get_running_loop().run_in_executor(None, folder.remove)
 
     def _finish(self, order: RunCommand, report: Ended) -> None:
         self._journal.finish(order.unit, order.attempt, OVER, report, time.time())

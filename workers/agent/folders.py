@@ -1,18 +1,21 @@
-"""The folder of one process: what was to run, that it started, how it ended, and its output.
+"""What is kept of one process: what was to run, that it started, how it ended, and its output.
 
-The files are the truth between agent and supervisor: `spec` is written before the process is started, `started` after,
-`ended` last, each by a rename, so a reader sees a whole file or none. A folder is used for one process only.
+The files are the truth between agent and supervisor. The record is lines of JSON that are only appended, in this order
+of events: what is to run before the process is started, its start after, its end last; a line that a power failure cut
+short counts as not written. A name is used for one process only.
 """
 
 import json
-import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 UNITS = "units"
 STREAMS = ("stdout", "stderr")
+RECORD = ".record"
 
 
 @dataclass(frozen=True)
@@ -77,85 +80,105 @@ class End:
 
 
 class Folder:
-    """One process's folder below the agent's state folder."""
+    """One process's place in the agent's state folder: files that share its name, as few as can be.
+
+    Making a directory for each would cost as much as starting the process.
+    """
 
     def __init__(self, state_dir: Path, name: str) -> None:
         self.name = name
         self.path = state_dir / UNITS / name
+        self._record = f"{self.path}{RECORD}"
 
     def create(self, spec: Spec) -> None:
-        """Raises FileExistsError when the folder was ever used before."""
-        self.path.mkdir(parents=True)
-        self._write("spec", spec)
+        """Raises FileExistsError when the name was ever used before."""
+        self._append("spec", vars(spec), os.O_CREAT | os.O_EXCL)
+
+    def exists(self) -> bool:
+        return Path(self._record).exists()
+
+    def file(self, part: str) -> str:
+        """The path of one of its files, such as `stdout`."""
+        return f"{self.path}.{part}"
 
     def started(self, start: Start) -> None:
-        self._write("started", start)
+        self._append("started", vars(start))
 
     def ended(self, end: End) -> None:
-        self._write("ended", end)
+        self._append("ended", vars(end))
 
     def cut(self, dropped: dict[str, int]) -> None:
         """Remembers how many bytes were cut off each stream."""
-        self._write_text("cut", json.dumps(dropped))
+        self._append("cut", dropped)
 
     def spec(self) -> Spec | None:
-        found = self._read("spec")
+        found = self._read().get("spec")
         return None if found is None else Spec.of(found)
 
     def start(self) -> Start | None:
-        found = self._read("started")
+        found = self._read().get("started")
         return None if found is None else Start(**found)
 
     def end(self) -> End | None:
-        found = self._read("ended")
+        found = self._read().get("ended")
         return None if found is None else End(**found)
 
     def dropped(self) -> dict[str, int]:
-        return dict.fromkeys(STREAMS, 0) | (self._read("cut") or {})
+        return dict.fromkeys(STREAMS, 0) | self._read().get("cut", {})
 
     def size(self, stream: str) -> int:
         """Bytes in the stream's file now."""
         try:
-            return (self.path / stream).stat().st_size
+            return os.stat(self.file(stream)).st_size  # noqa: PTH116
         except FileNotFoundError:
             return 0
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
         try:
-            with (self.path / stream).open("rb") as file:
+            with open(self.file(stream), "rb", buffering=0) as file:  # noqa: PTH123
                 file.seek(offset)
                 return file.read(size)
         except FileNotFoundError:
             return b""
 
     def remove(self) -> None:
-        """Forgets the process; only once it has ended."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Forgets the process; only once it has ended. The record goes last, so what is left over is found again."""
+        for path in (*map(self.file, STREAMS), self._record):
+            with suppress(FileNotFoundError):
+                os.unlink(path)  # noqa: PTH108
 
-    def _write(self, name: str, value: Spec | Start | End) -> None:
-        self._write_text(name, json.dumps(asdict(value)))
-
-    def _write_text(self, name: str, text: str) -> None:
-        part = self.path / f"{name}.part"
-        part.write_text(text)
-        part.replace(self.path / name)
-
-    def _read(self, name: str) -> Any:
+    def _append(self, event: str, told: Mapping[str, Any], flags: int = 0) -> None:
+        """One write: a kill leaves a whole line or none. It begins a line of its own, whatever is before it."""
+        record = os.open(self._record, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
         try:
-            return json.loads((self.path / name).read_text())
-        except (FileNotFoundError, json.JSONDecodeError):  # the latter after a power failure
-            return None
+            os.write(record, f"\n{json.dumps({event: told})}\n".encode())
+        finally:
+            os.close(record)
+
+    def _read(self) -> dict[str, Any]:
+        """The last of each event."""
+        found: dict[str, Any] = {}
+        with suppress(FileNotFoundError):
+            for line in Path(self._record).read_bytes().splitlines():
+                with suppress(ValueError):  # after a power failure
+                    found |= json.loads(line or b"{}")
+        return found
+
+
+def folders(state_dir: Path) -> Iterator[Folder]:
+    """Everything that is kept."""
+    with suppress(FileNotFoundError):
+        for entry in os.scandir(state_dir / UNITS):
+            if entry.name.endswith(RECORD):
+                yield Folder(state_dir, entry.name.removesuffix(RECORD))
 
 
 def unended(state_dir: Path) -> list[Folder]:
-    """The folders of processes whose end is not recorded."""
-    root = state_dir / UNITS
-    if not root.is_dir():
-        return []
-    return [Folder(state_dir, path.name) for path in root.iterdir() if not (path / "ended").exists()]
+    """The processes whose end is not recorded."""
+    return [folder for folder in folders(state_dir) if folder.end() is None]
 
 
 def ended_before(state_dir: Path, moment: float) -> list[Folder]:
-    """The folders of processes whose end was recorded before this time (Unix s)."""
-    marks = (state_dir / UNITS).glob("*/ended")
-    return [Folder(state_dir, mark.parent.name) for mark in marks if mark.stat().st_mtime < moment]
+    """The processes whose end was recorded before this time (Unix s)."""
+    found = ((folder, folder.end()) for folder in folders(state_dir))
+    return [folder for folder, end in found if end is not None and end.at < moment]

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +130,7 @@ class SupervisorLink:
             self._send({"op": "stop", "id": name, "grace_s": grace_s})
 
     def _send_start(self, name: str) -> None:
-        self._send({"op": "start", "id": name, "spec": asdict(self._wanted[name][0])})
+        self._send({"op": "start", "id": name, "spec": vars(self._wanted[name][0])})
 
     def _send(self, request: dict[str, Any]) -> None:
         if self._writer is not None:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import IO
 
 from workers.agent import procfs
@@ -17,6 +18,7 @@ from workers.agent.folders import STREAMS, End, Folder, Spec, Start
 
 MARKER = "SCHEDULER_PROCESS"
 LEFTOVER_POLL_S = 0.05
+NOTHING_DROPPED = dict.fromkeys(STREAMS, 0)
 NO_PARENT = "the supervisor was restarted meanwhile, so its exit code is not known"
 NEVER_SEEN = "the supervisor was killed while starting it; whether it ran is not known"
 REBOOTED = "the host was restarted"
@@ -30,11 +32,12 @@ def uptime_s() -> float:
 class Process:
     """A started process and its group."""
 
-    def __init__(self, folder: Folder, spec: Spec, start: Start) -> None:
+    def __init__(self, folder: Folder, spec: Spec, start: Start, dropped: Mapping[str, int] = NOTHING_DROPPED) -> None:
         self.folder = folder
         self.spec = spec
         self.start = start
         self.end: End | None = None
+        self._dropped = dict(dropped)
         self._outcome: End | None = None
         self._kill_at: float | None = None
         self._killed = False
@@ -80,10 +83,9 @@ class Process:
         for stream in STREAMS:
             size = self.folder.size(stream)
             if size > self.spec.output_max_bytes:
-                dropped = self.folder.dropped()
-                dropped[stream] += size - self.spec.output_keep_bytes
-                os.truncate(self.folder.path / stream, self.spec.output_keep_bytes)
-                self.folder.cut(dropped)
+                self._dropped[stream] += size - self.spec.output_keep_bytes
+                os.truncate(self.folder.file(stream), self.spec.output_keep_bytes)
+                self.folder.cut(self._dropped)
 
     def _enforce(self, now: float) -> None:
         if self._deadline is not None and now >= self._deadline:
@@ -125,13 +127,12 @@ class Process:
     def _record(self) -> None:
         if self.spec.sweep or self._kill_at is not None:
             kill(procfs.marked(MARKER).get(str(self.folder.path), []))
-        dropped = self.folder.dropped()
         self.end = replace(
             self._outcome or End(at=time.time()),
             timed_out=self._cause.timed_out,
             cancelled=self._cause.cancelled,
-            stdout_bytes=self.folder.size("stdout") + dropped["stdout"],
-            stderr_bytes=self.folder.size("stderr") + dropped["stderr"],
+            stdout_bytes=self.folder.size("stdout") + self._dropped["stdout"],
+            stderr_bytes=self.folder.size("stderr") + self._dropped["stderr"],
         )
         self.folder.ended(self.end)
 
@@ -188,8 +189,8 @@ def _launch(folder: Folder, spec: Spec) -> int:
         raise ValueError("argv is empty")
     with (
         _stdin(folder, spec) as stdin,
-        (folder.path / "stdout").open("ab") as stdout,
-        (folder.path / "stderr").open("ab") as stderr,
+        open(folder.file("stdout"), "ab", buffering=0) as stdout,  # noqa: PTH123
+        open(folder.file("stderr"), "ab", buffering=0) as stderr,  # noqa: PTH123
     ):
         child = subprocess.Popen(
             spec.argv,
@@ -207,7 +208,7 @@ def _launch(folder: Folder, spec: Spec) -> int:
 def _stdin(folder: Folder, spec: Spec) -> IO[bytes]:
     if not spec.stdin:
         return open(os.devnull, "rb")  # noqa: PTH123
-    path = folder.path / "stdin"
+    path = Path(folder.file("stdin"))
     path.write_bytes(base64.b64decode(spec.stdin))
     file = path.open("rb")
     path.unlink()

@@ -6,6 +6,7 @@ imported here, as the supervisor must stay small.
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -21,6 +22,7 @@ class Stat:
     started_ticks: int
 
 
+@cache
 def boot_id() -> str:
     """New at each boot of the host."""
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()

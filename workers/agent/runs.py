@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from workers.agent.core.names import safe_name
-from workers.agent.folders import UNITS, End, Folder, Spec, Start
+from workers.agent.folders import End, Folder, Spec, Start, folders
 from workers.agent.link import Event, SupervisorLink
 
 LAST_WORDS_BYTES = 400
@@ -89,8 +89,7 @@ class Runs:
 
     def _folders(self, run: int) -> list[Folder]:
         prefix = f"{self._stem}.{run}."
-        names = (path.name for path in (self._dir / UNITS).iterdir())
-        return [Folder(self._dir, name) for name in names if name.startswith(prefix)]
+        return [folder for folder in folders(self._dir) if folder.name.startswith(prefix)]
 
     def _heard(self, name: str, on_start: Callable[[Start], None], on_end: Callable[[End], None], event: Event) -> None:
         if isinstance(event, Start):

@@ -15,7 +15,6 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -37,6 +36,7 @@ from workers.agent.process import (
 
 SOCKET, LOCK, PID = "supervisor.sock", "supervisor.lock", "supervisor.pid"
 CUT_INTERVAL_S = 2.0
+TELL_INTERVAL_S = 0.005
 SHUTDOWN_GRACE_MAX_S = 5.0
 ALONE_MAX_S = 60.0
 EXIT_BUSY = 3
@@ -107,6 +107,7 @@ class Supervisor:
         self._by_pid: dict[int, Process] = {}
         self._timers: list[tuple[float, str]] = []
         self._cut_at = 0.0
+        self._told_at = 0.0
         self._needed_until = uptime_s() + ALONE_MAX_S
         self._stopping = False
 
@@ -211,10 +212,18 @@ class Supervisor:
         for request in requests:
             if request["op"] == "start" and not self._stopping:
                 self._start(Folder(self._dir, request["id"]), Spec.of(request["spec"]))
+                self._tell_meanwhile(uptime_s())
             elif request["id"] in self._live:
                 process = self._live[request["id"]]
                 process.cancel(request["grace_s"], uptime_s())
                 self._tick(process, uptime_s())
+
+    def _tell_meanwhile(self, now: float) -> None:
+        """Between many starts: what has ended makes room, which the agent can use only when it hears of it."""
+        if now - self._told_at > TELL_INTERVAL_S:
+            self._told_at = now
+            self._reap()
+            self._flush()
 
     def _start(self, folder: Folder, spec: Spec) -> None:
         """Starts the process, or tells again what became of it when it was started before."""
@@ -279,7 +288,7 @@ class Supervisor:
             kill(pids)
             folder.ended(_lost_end(folder, start))
             return
-        process = Process(folder, spec, start)
+        process = Process(folder, spec, start, folder.dropped())
         self._hold(process)
         self._selector.register(os.pidfd_open(start.pid), selectors.EVENT_READ, process)
 
@@ -292,10 +301,10 @@ class Supervisor:
         self._tick(process, uptime_s())
 
     def _tell_started(self, process: Process) -> None:
-        self._tell({"event": "started", "id": process.folder.name, "start": asdict(process.start)})
+        self._tell({"event": "started", "id": process.folder.name, "start": vars(process.start)})
 
     def _tell_ended(self, name: str, end: End) -> None:
-        self._tell({"event": "ended", "id": name, "end": asdict(end)})
+        self._tell({"event": "ended", "id": name, "end": vars(end)})
 
     def _tell(self, event: dict[str, Any]) -> None:
         for client in self._clients:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.wait import wait_until
-from workers.agent.folders import End, Folder, Spec, ended_before, unended
+from workers.agent.folders import UNITS, End, Folder, Spec, ended_before, unended
 from workers.agent.process import Process, outcome_of, spawn, uptime_s
 
 MEGABYTE = 1 << 20
@@ -31,6 +31,7 @@ def finish(process: Process) -> End:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
+    (tmp_path / UNITS).mkdir()
     return Folder(tmp_path, "one")
 
 
@@ -54,21 +55,31 @@ def test_a_folder_is_used_once(folder: Folder) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_a_start_error(tmp_path: Path) -> None:
-    (tmp_path / "units").write_text("")
+    (tmp_path / UNITS).write_text("")
     end = spawn(Folder(tmp_path, "one"), Spec(unit="command/1", attempt=1, argv=["true"]))
     assert isinstance(end, End)
     assert "its folder cannot be made" in end.start_error
 
 
-def test_a_file_cut_off_by_a_power_failure_counts_as_missing(folder: Folder) -> None:
-    finish(started(folder, "true"))
-    (folder.path / "ended").write_text("")
+def test_a_line_cut_off_by_a_power_failure_counts_as_missing(folder: Folder) -> None:
+    end = finish(started(folder, "true"))
+    record = Path(folder.file("record"))
+    record.write_bytes(record.read_bytes()[:-10])
+    assert folder.start() is not None
     assert folder.end() is None
+    folder.ended(end)
+    assert folder.end() == end
+
+
+def test_a_removed_folder_leaves_no_file(folder: Folder) -> None:
+    finish(started(folder, "true"))
+    assert folder.exists()
+    folder.remove()
+    assert list(folder.path.parent.iterdir()) == []
 
 
 def test_output_that_grows_too_large_is_cut_in_place_and_still_counted(folder: Folder) -> None:
     write = f"head -c {MEGABYTE} /dev/zero; read _ < {folder.path.parent}/go; echo end"
-    folder.path.parent.mkdir()
     os.mkfifo(folder.path.parent / "go")
     process = started(folder, "sh", "-c", write, output_keep_bytes=10, output_max_bytes=1000)
     wait_until(lambda: folder.size("stdout") == MEGABYTE)

@@ -290,7 +290,7 @@ def test_the_output_of_a_task_does_not_fill_the_disk(new_host: Callable[..., Tes
     host = new_host(service_log_max_bytes=10_000)
     host.order(keep(container("while :; do echo 0123456789; done")))
     host.wait_state("running")
-    (log,) = (host.config.state_dir / "units").glob("*main/stdout")
+    (log,) = (host.config.state_dir / "units").glob("*main.stdout")
     sizes: list[int] = []
 
     def was_cut() -> bool:
