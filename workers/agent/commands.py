@@ -12,13 +12,14 @@ from functools import partial
 
 import msgspec
 
-from workers.agent.config import AgentConfig
+from workers.agent.config import USER_VARIABLES, AgentConfig
 from workers.agent.core.names import safe_name
-from workers.agent.core.orders import CANCELLED_IN_QUEUE, missed_start, next_to_start, refusal
+from workers.agent.core.orders import CANCELLED_IN_QUEUE, missed_start, refusal
+from workers.agent.core.queue import Queue
 from workers.agent.folders import STREAMS, End, Folder, Spec, Start
 from workers.agent.journal import Entry, Journal
 from workers.agent.link import Event, SupervisorLink, as_text
-from workers.protocol import Accepted, Ended, Output, Refused, Report, RunCommand, Started, StopUnit
+from workers.protocol import Accepted, Ended, Output, Refused, Report, RunCommand, Started, StopUnit, Usage
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Commands:
         self._config = config
         self._journal = journal
         self._link = link
-        self._queue: dict[str, RunCommand] = {}
+        self._queue = Queue()
         self._live: dict[str, Live] = {}
 
     @property
@@ -67,7 +68,7 @@ class Commands:
             elif entry.state == STARTED:
                 self._finish(order, Ended(unit=order.unit, attempt=order.attempt, at=time.time(), lost=FOLDER_LOST))
             else:
-                self._queue[order.unit] = order
+                self._queue.add(order)
             if entry.stop_grace_s is not None:
                 self._stop(order.unit, entry.stop_grace_s)
         self._journal.after_commit(self._fill)
@@ -83,7 +84,7 @@ class Commands:
         self._journal.set_state(
             order.unit, order.attempt, QUEUED, Accepted(unit=order.unit, attempt=order.attempt, at=now)
         )
-        self._queue[order.unit] = order
+        self._queue.add(order)
         self._journal.after_commit(self._fill)
 
     def stop(self, order: StopUnit) -> None:
@@ -91,7 +92,7 @@ class Commands:
         self._stop(order.unit, order.grace_s)
 
     def _stop(self, unit: str, grace_s: float) -> None:
-        queued = self._queue.pop(unit, None)
+        queued = self._queue.remove(unit)
         if queued is not None:
             end = Ended(
                 unit=unit,
@@ -108,10 +109,9 @@ class Commands:
 
     def _fill(self) -> None:
         while len(self._live) < self._config.slots:
-            unit = next_to_start(self._queue, self._live)
-            if unit is None:
+            order, now = self._queue.next(self._live), time.time()
+            if order is None:
                 return
-            order, now = self._queue.pop(unit), time.time()
             reason = missed_start(order, now)
             if reason:
                 self._refuse(order, reason, now)
@@ -134,17 +134,26 @@ class Commands:
         return Folder(self._config.state_dir, safe_name(f"{order.unit}.{order.attempt}"))
 
     def _spec(self, order: RunCommand) -> Spec:
+        """Of the agent's own variables, those that tell of its user are not for another."""
+        inherited = self._config.base_env
+        if order.user:
+            inherited = {name: value for name, value in inherited.items() if name not in USER_VARIABLES}
         return Spec(
             unit=order.unit,
             attempt=order.attempt,
             argv=order.argv,
-            env={**self._config.base_env, **order.env},
+            env={**inherited, **order.env},
             cwd=order.cwd or self._config.cwd,
             stdin=as_text(order.stdin),
             timeout_s=order.timeout_s,
             grace_s=order.grace_s,
             output_keep_bytes=order.output_limit_bytes,
             output_max_bytes=order.output_limit_bytes + OUTPUT_FILE_SPARE_BYTES,
+            user=order.user,
+            memory_mb=order.limits.memory_mb,
+            cpu_seconds=order.limits.cpu_seconds,
+            open_files=order.limits.open_files,
+            cgroup=self._config.cgroup,
         )
 
     def _heard(self, live: Live, event: Event) -> None:
@@ -225,4 +234,6 @@ def ended_report(order: RunCommand, end: End) -> Ended:
         cancelled=end.cancelled,
         stdout_bytes=end.stdout_bytes,
         stderr_bytes=end.stderr_bytes,
+        start_error_kind=end.start_error_kind,
+        usage=None if end.usage is None else msgspec.convert(end.usage, Usage),
     )

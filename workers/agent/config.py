@@ -11,13 +11,18 @@ from workers.agent.core.ports import parse_pool
 
 DEFAULT_PORTS = "31000-31999"
 DEFAULT_SLOTS = 64
-BASE_VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR")
+DEFAULT_CGROUP = "/sys/fs/cgroup/scheduler"
+USER_VARIABLES = ("HOME", "USER", "LOGNAME", "SHELL")
+BASE_VARIABLES = ("PATH", *USER_VARIABLES, "LANG", "LC_ALL", "TZ", "TMPDIR")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """One agent. `base_env` is what every process sees besides its own variables; `cwd` where it starts by default."""
+    """One agent. `base_env` is what every process sees besides its own variables; `cwd` where it starts by default.
+
+    `cgroup` is the folder below which commands with a memory limit get cgroups of their own, where it can be used.
+    """
 
     host: str
     state_dir: Path
@@ -31,6 +36,7 @@ class AgentConfig:
     cwd: str = "/"
     service_log_max_bytes: int = 10 * 1024 * 1024
     keep_ended_s: float = 86400
+    cgroup: str = ""
 
     def at(self, address: str) -> "AgentConfig":
         """The same agent, reached at this address."""
@@ -58,6 +64,7 @@ def agent_config(host: str, environ: Mapping[str, str]) -> AgentConfig:
         cwd=str(Path.cwd()),
         service_log_max_bytes=count("SCHEDULER_SERVICE_LOG_MAX_BYTES", 10 * 1024 * 1024, environ),
         keep_ended_s=env.seconds("SCHEDULER_KEEP_ENDED_S", 86400, environ),
+        cgroup=environ.get("SCHEDULER_CGROUP", DEFAULT_CGROUP),
     )
 
 

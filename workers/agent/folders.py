@@ -22,6 +22,8 @@ RECORD = ".record"
 class Spec:
     """A process to run. `stdin` is base64. Output files are cut to `output_keep_bytes` when above `output_max_bytes`.
 
+    `user`, empty for the agent's own, and the limits, 0 for none, are those of `protocol.RunCommand`; `cgroup` is the
+    folder below which a process with a memory limit gets a cgroup of its own.
     `sweep`: at its end also kill what left its process group (recognised by the marker in its environment).
     """
 
@@ -36,6 +38,11 @@ class Spec:
     output_keep_bytes: int = 0
     output_max_bytes: int = 10_485_760
     sweep: bool = False
+    user: str = ""
+    memory_mb: int = 0
+    cpu_seconds: int = 0
+    open_files: int = 0
+    cgroup: str = ""
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> "Spec":
@@ -56,7 +63,10 @@ class Start:
 
 @dataclass(frozen=True)
 class End:
-    """How a process ended; exactly one of exit_code, signal, start_error and lost is set. Sizes count cut bytes too."""
+    """How a process ended; exactly one of exit_code, signal, start_error and lost is set. Sizes count cut bytes too.
+
+    `start_error_kind` and `usage` are those of `protocol.Ended`; `usage` is None where it could not be measured.
+    """
 
     at: float
     exit_code: int | None = None
@@ -67,6 +77,8 @@ class End:
     cancelled: bool = False
     stdout_bytes: int = 0
     stderr_bytes: int = 0
+    start_error_kind: str = ""
+    usage: dict[str, float] | None = None
 
     @property
     def succeeded(self) -> bool:

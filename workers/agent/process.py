@@ -5,15 +5,29 @@ Invariant: `ended` is written once, and only when no living process of the group
 
 import base64
 import os
+import resource
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from workers.agent import procfs
+from workers.agent.confinement import (
+    OTHER,
+    Account,
+    Confinement,
+    StartRefused,
+    account_of,
+    confinement_of,
+    kind_of,
+    remove_group,
+    report_pipe,
+    told,
+)
 from workers.agent.folders import STREAMS, End, Folder, Spec, Start
 
 MARKER = "SCHEDULER_PROCESS"
@@ -56,9 +70,9 @@ class Process:
             self._signal(signal.SIGTERM)
         self._kill_at = min(self._kill_at or now + grace_s, now + grace_s)
 
-    def leader_ended(self, outcome: End) -> None:
+    def leader_ended(self, outcome: End, used: resource.struct_rusage | None = None) -> None:
         """The first process of the group is gone; what it left behind is stopped before the end is recorded."""
-        self._outcome = outcome
+        self._outcome = replace(outcome, usage=usage_of(used, self.start)) if used is not None else outcome
 
     def due_at(self) -> float | None:
         """When `tick` has something to do, in seconds since boot."""
@@ -134,7 +148,18 @@ class Process:
             stdout_bytes=self.folder.size("stdout") + self._dropped["stdout"],
             stderr_bytes=self.folder.size("stderr") + self._dropped["stderr"],
         )
+        remove_group(self.spec, self.folder.name)
         self.folder.ended(self.end)
+
+
+def usage_of(used: resource.struct_rusage, start: Start) -> dict[str, float]:
+    """What a process used that has just been waited for, as `protocol.Usage` has it."""
+    return {
+        "cpu_user_s": round(used.ru_utime, 6),
+        "cpu_system_s": round(used.ru_stime, 6),
+        "max_rss_kb": used.ru_maxrss,
+        "wall_s": round(max(0.0, uptime_s() - start.up_s), 6),
+    }
 
 
 def kill(pids: list[int]) -> None:
@@ -159,11 +184,14 @@ def spawn(folder: Folder, spec: Spec) -> Process | End:
     except FileExistsError:
         raise
     except OSError as error:
-        return End(at=time.time(), start_error=f"cannot start it: its folder cannot be made: {error.strerror}")
+        message = f"cannot start it: its folder cannot be made: {error.strerror}"
+        return End(at=time.time(), start_error=message, start_error_kind=OTHER)
     try:
         pid = _launch(folder, spec)
-    except (OSError, ValueError) as error:
-        end = End(at=time.time(), start_error=_start_error(spec, error))
+    except (OSError, ValueError, StartRefused) as error:
+        kind = error.kind if isinstance(error, StartRefused) else kind_of(error)
+        end = End(at=time.time(), start_error=_start_error(spec, error), start_error_kind=kind)
+        remove_group(spec, folder.name)
         folder.ended(end)
         return end
     start = start_of(pid)
@@ -178,31 +206,47 @@ def start_of(pid: int) -> Start:
     return Start(pid=pid, started_ticks=ticks, boot_id=procfs.boot_id(), at=time.time(), up_s=uptime_s())
 
 
-def environment(folder: Folder, spec: Spec) -> Mapping[str, str]:
+def environment(folder: Folder, spec: Spec, account: Account | None = None) -> Mapping[str, str]:
     """Exactly what the process sees: what was ordered, and the marks by which it is found again."""
     marks = {MARKER: str(folder.path), "SCHEDULER_UNIT": spec.unit, "SCHEDULER_ATTEMPT": str(spec.attempt)}
-    return {**spec.env, **marks}
+    return {**(account.variables if account else {}), **spec.env, **marks}
 
 
 def _launch(folder: Folder, spec: Spec) -> int:
     if not spec.argv:
         raise ValueError("argv is empty")
+    account = account_of(spec.user)
+    confinement = confinement_of(spec, folder.name, account)
     with (
         _stdin(folder, spec) as stdin,
         open(folder.file("stdout"), "ab", buffering=0) as stdout,  # noqa: PTH123
         open(folder.file("stderr"), "ab", buffering=0) as stderr,  # noqa: PTH123
     ):
-        child = subprocess.Popen(
-            spec.argv,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=spec.cwd or None,
-            env=environment(folder, spec),
-            start_new_session=True,
-        )
+        files = (stdin, stdout, stderr)
+        variables = environment(folder, spec, account)
+        if confinement is not None:
+            return _start_confined(spec, variables, files, confinement)
+        return _start(spec.argv, variables, files, cwd=spec.cwd or None)
+
+
+def _start(argv: list[str], variables: Mapping[str, str], files: Sequence[IO[bytes]], **options: Any) -> int:
+    stdin, stdout, stderr = files
+    child = subprocess.Popen(
+        argv, stdin=stdin, stdout=stdout, stderr=stderr, env=variables, start_new_session=True, **options
+    )
     child.returncode = 0  # the supervisor's loop reaps it; Popen must not
     return child.pid
+
+
+def _start_confined(
+    spec: Spec, variables: Mapping[str, str], files: Sequence[IO[bytes]], confinement: Confinement
+) -> int:
+    """The supervisor has one thread, so code of ours may run between fork and exec."""
+    with report_pipe() as (reader, writer):
+        try:
+            return _start(spec.argv, variables, files, preexec_fn=partial(confinement.enter, writer))
+        except subprocess.SubprocessError:
+            raise told(reader) from None
 
 
 def _stdin(folder: Folder, spec: Spec) -> IO[bytes]:
@@ -215,7 +259,9 @@ def _stdin(folder: Folder, spec: Spec) -> IO[bytes]:
     return file
 
 
-def _start_error(spec: Spec, error: OSError | ValueError) -> str:
+def _start_error(spec: Spec, error: Exception) -> str:
+    if isinstance(error, StartRefused):
+        return str(error)
     if not isinstance(error, OSError):
         return f"cannot start it: {error}"
     if spec.cwd and error.filename == spec.cwd:

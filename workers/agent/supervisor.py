@@ -33,6 +33,7 @@ from workers.agent.process import (
     start_of,
     uptime_s,
 )
+from workers.agent.strays import Strays
 
 SOCKET, LOCK, PID = "supervisor.sock", "supervisor.lock", "supervisor.pid"
 CUT_INTERVAL_S = 2.0
@@ -110,17 +111,20 @@ class Supervisor:
         self._told_at = 0.0
         self._needed_until = uptime_s() + ALONE_MAX_S
         self._stopping = False
+        self._strays = Strays(state_dir / UNITS, self._live.__contains__)
 
     def run(self) -> None:
         """Returns when every process has been stopped after SIGTERM, or when it was long without process and agent."""
         (self._dir / PID).write_text(f"{os.getpid()}\n")
         self._watch_signals()
         self._adopt()
+        self._strays.expect(uptime_s())
         directory = os.open(self._dir, os.O_RDONLY)
         listener = self._listen(directory)
         while not self._is_done():
             self._wait()
             self._work()
+        self._strays.kill()
         listener.close()
         for name in (SOCKET, PID):
             (self._dir / name).unlink(missing_ok=True)
@@ -160,6 +164,8 @@ class Supervisor:
             waits.append(self._cut_at - now)
         elif not self._clients:
             waits.append(self._needed_until - now)
+        if self._strays.due_at is not None:
+            waits.append(self._strays.due_at - now)
         timeout_s = max(0.0, min(waits)) if waits else None
         for key, mask in self._selector.select(timeout_s):
             self._ready(key.data, mask)
@@ -192,6 +198,7 @@ class Supervisor:
             self._cut_at = now + CUT_INTERVAL_S
             for process in self._live.values():
                 process.cut_output()
+        self._strays.tick(now)
         self._flush()
 
     def _accept(self) -> None:
@@ -257,19 +264,20 @@ class Supervisor:
             self._schedule(process, again_at)
             return
         self._live.pop(process.folder.name, None)
+        self._strays.expect(now)
         self._tell_ended(process.folder.name, process.end)
 
     def _reap(self) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, used = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
             process = self._by_pid.pop(pid, None)
             if process is not None:
-                process.leader_ended(outcome_of(status))
+                process.leader_ended(outcome_of(status), used)
                 self._tick(process, uptime_s())
 
     def _adopt(self) -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from scheduler_project.toolkit.errors import ConfigurationError
 from workers.agent.core.names import NAME_LENGTH_MAX, safe_name
-from workers.agent.core.orders import MISSED_START, next_to_start, refusal
+from workers.agent.core.orders import MISSED_START, refusal
 from workers.agent.core.ports import parse_pool, port_variables
+from workers.agent.core.queue import Queue
 from workers.agent.core.window import Window, patience_s
 from workers.protocol import RunCommand
 
@@ -47,10 +48,39 @@ def test_a_draining_host_refuses_with_its_reason() -> None:
     assert refusal(order, 0, "the host is draining") == "the host is draining"
 
 
+def waiting(*units: str, **priorities: int) -> Queue:
+    queue = Queue()
+    for unit in units:
+        queue.add(RunCommand(unit=unit, attempt=1, argv=["true"], priority=priorities.get(unit, 0)))
+    return queue
+
+
+def drained(queue: Queue, *busy: str) -> list[str]:
+    return [order.unit for order in iter(lambda: queue.next(busy), None)]
+
+
 def test_commands_start_in_order_but_never_beside_an_older_attempt() -> None:
-    assert next_to_start(["a", "b"], []) == "a"
-    assert next_to_start(["a", "b"], ["a"]) == "b"
-    assert next_to_start([], []) is None
+    queue = waiting("a", "b")
+    assert drained(queue, "a") == ["b"]
+    assert drained(queue) == ["a"]
+    assert drained(queue) == []
+
+
+def test_a_higher_priority_starts_first_and_equals_in_the_order_they_came() -> None:
+    assert drained(waiting("a", "b", "c", "d", b=5, d=5, c=-1)) == ["b", "d", "a", "c"]
+
+
+def test_what_was_taken_out_of_the_queue_does_not_start() -> None:
+    queue = waiting("a", "b", "c")
+    assert [order.unit for order in [queue.remove("b")] if order] == ["b"]
+    assert (queue.remove("b"), len(queue)) == (None, 2)
+    assert drained(queue) == ["a", "c"]
+
+
+def test_a_newer_attempt_takes_the_place_of_one_that_waits() -> None:
+    queue = waiting("a", "b")
+    queue.add(RunCommand(unit="a", attempt=2, argv=["true"]))
+    assert [(order.unit, order.attempt) for order in iter(lambda: queue.next(()), None)] == [("b", 1), ("a", 2)]
 
 
 def test_nothing_to_report_is_nothing_to_send() -> None:

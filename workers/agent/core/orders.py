@@ -1,7 +1,5 @@
 """What an agent answers to orders, decided from what it knows."""
 
-from collections.abc import Collection
-
 from workers.protocol import RunCommand
 
 MISSED_START = "it came after its start deadline"
@@ -20,8 +18,3 @@ def refusal(order: RunCommand, now: float, draining: str) -> str:
 def missed_start(order: RunCommand, now: float) -> str:
     """Why a command must not start any more; empty when it may."""
     return MISSED_START if 0 < order.start_by < now else ""
-
-
-def next_to_start(queue: Collection[str], busy: Collection[str]) -> str | None:
-    """The first unit of the queue of which no older attempt still runs."""
-    return next((unit for unit in queue if unit not in busy), None)
