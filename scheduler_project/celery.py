@@ -68,6 +68,10 @@ if HOST is None:
     app.conf["CELERY_DB_REUSE_MAX"] = TASKS_PER_DATABASE_CONNECTION
     signals.task_prerun.connect(close_broken_connections)
     app.autodiscover_tasks()
+    if CONTROL_QUEUE in queues_from_argv(sys.argv):
+        from workers.heartbeats import HeartbeatStep
+
+        app.steps["consumer"].add(HeartbeatStep)
     if NATS_QUEUE in queues_from_argv(sys.argv):
         from graphs.bridge import BridgeStep
 

@@ -19,6 +19,7 @@ from msgspec import Struct, field
 RECEIVE_TASK = "workers.agent.receive"
 REPORTS_TASK = "workers.apply_reports"
 HEARTBEAT_TASK = "workers.apply_heartbeat"
+HEARTBEAT_QUEUE = "heartbeats"
 
 
 class UnreadableEnvelope(ValueError):

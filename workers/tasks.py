@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from workers import store
 from workers.dispatch import DISPATCH_TASK
-from workers.protocol import HEARTBEAT_TASK, REPORTS_TASK, UnreadableEnvelope, decode_heartbeat, decode_reports
+from workers.protocol import REPORTS_TASK, UnreadableEnvelope, decode_reports
 
 logger = logging.getLogger(__name__)
 
@@ -24,17 +24,6 @@ def apply_reports(envelope: str) -> None:
         logger.warning("reports.unreadable error=%s", error)
         return
     store.apply_reports(reports, timezone.now())
-
-
-@shared_task(name=HEARTBEAT_TASK)
-def apply_heartbeat(envelope: str) -> None:
-    """Notes that an agent lives."""
-    try:
-        heartbeat = decode_heartbeat(envelope)
-    except UnreadableEnvelope as error:
-        logger.warning("heartbeat.unreadable error=%s", error)
-        return
-    store.apply_heartbeat(heartbeat, timezone.now())
 
 
 @shared_task(name="workers.sweep")

@@ -281,7 +281,7 @@ class FakeAgents:
             **{**agent.stated, **fields},
         )
         with committing():
-            store.apply_heartbeat(decode_heartbeat(encode(heartbeat)), now)
+            store.apply_heartbeats([decode_heartbeat(encode(heartbeat))], now)
 
     def _living(self) -> list[FakeAgent]:
         return [agent for agent in self.agents.values() if agent.alive]

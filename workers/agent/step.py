@@ -14,6 +14,7 @@ from workers.agent.config import AgentConfig, agent_config
 from workers.agent.facts import own_address
 from workers.agent.reporter import Publish, Unpublished
 from workers.agent.runtime import AgentRuntime
+from workers.protocol import HEARTBEAT_QUEUE, HEARTBEAT_TASK, REPORTS_TASK
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +70,14 @@ def addressed(config: AgentConfig, app: Celery) -> AgentConfig:
 
 def publisher(app: Celery) -> Publish:
     """Sends to control by the app's connections; a connection that broke is opened again once."""
-    control = app.conf.task_default_queue
+    queues = {HEARTBEAT_TASK: HEARTBEAT_QUEUE, REPORTS_TASK: app.conf.task_default_queue}
     connection = app.connection_for_write()
     errors = (*connection.connection_errors, *connection.channel_errors, KombuError, CeleryError, OSError)
 
     def publish(task: str, text: str, expires_s: float) -> None:
         try:
-            app.send_task(task, args=[text], queue=control, expires=expires_s, retry=True, retry_policy=RETRY_POLICY)
+            options = {"queue": queues[task], "expires": expires_s, "retry": True, "retry_policy": RETRY_POLICY}
+            app.send_task(task, args=[text], **options)
         except errors as error:
             raise Unpublished(str(error) or type(error).__name__) from error
 

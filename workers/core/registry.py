@@ -3,6 +3,7 @@
 Invariant: a session that has been followed by a newer one never counts again.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,6 +40,16 @@ class Judgement:
 
     claim: Claim
     reason: str = ""
+
+
+def newest(heartbeats: Iterable[Heartbeat]) -> list[Heartbeat]:
+    """Of each session the last one; after a goodbye nothing counts."""
+    found: dict[tuple[str, str], Heartbeat] = {}
+    for heartbeat in heartbeats:
+        key = (heartbeat.host, heartbeat.session)
+        if key not in found or not found[key].stopping:
+            found[key] = heartbeat
+    return list(found.values())
 
 
 def judge(heartbeat: Heartbeat, by_name: Known | None, by_id: Known | None) -> Judgement:

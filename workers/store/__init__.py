@@ -6,13 +6,13 @@ Invariant: nothing outside this package writes those tables, and all sends happe
 from workers.output import output_of
 from workers.store.commands import cancel, submit, submit_array, submit_wanted
 from workers.store.placing import place_pending
-from workers.store.registry import apply_heartbeat, remove, set_draining
+from workers.store.registry import apply_heartbeats, remove, set_draining
 from workers.store.reports import apply_command_reports, apply_reports
 from workers.store.sweeping import sweep
 
 __all__ = [
     "apply_command_reports",
-    "apply_heartbeat",
+    "apply_heartbeats",
     "apply_reports",
     "cancel",
     "output_of",

@@ -16,7 +16,7 @@ from scheduler_project.toolkit import events
 from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.errors import Conflict, NotFound
 from workers import dispatch
-from workers.core.registry import Claim, Judgement, Known, judge
+from workers.core.registry import Claim, Judgement, Known, judge, newest
 from workers.core.states import COMMAND
 from workers.models import Command, Worker
 from workers.protocol import Heartbeat, SetDraining
@@ -25,11 +25,38 @@ from workers.units import host_lost_listeners
 
 logger = logging.getLogger(__name__)
 STOPPED = "stopped by its operator"
+STATED = ["address", "version", "labels", "facts", "slots", "running", "last_seen_at", "silent_at"]
 CONNECTING = frozenset({Claim.NEW, Claim.RETURNED, Claim.RESTARTED, Claim.TAKEN_OVER, Claim.RENAMED})
 
 
-def apply_heartbeat(heartbeat: Heartbeat, now: datetime) -> None:
-    """Notes that an agent lives or stops; registers it where it is new."""
+def apply_heartbeats(heartbeats: Sequence[Heartbeat], now: datetime) -> None:
+    """Notes that agents live or stop; registers those that are new.
+
+    All that only say that they still live cost one transaction together; each of the others has its own.
+    """
+    for heartbeat in _note_alive(newest(heartbeats), now):
+        _apply_alone(heartbeat, now)
+
+
+def _note_alive(heartbeats: Sequence[Heartbeat], now: datetime) -> list[Heartbeat]:
+    """Applies those that change neither who holds a name nor its state. Returns the others."""
+    others: list[Heartbeat] = []
+    with transaction.atomic():
+        rows = locked(Worker.objects.connected().filter(name__in=[one.host for one in heartbeats]).order_by("id"))
+        by_name = {row.name: row for row in rows}
+        alive: list[Worker] = []
+        for heartbeat in heartbeats:
+            row = by_name.get(heartbeat.host)
+            if row is None or heartbeat.stopping or judge(heartbeat, _known(row), None).claim is not Claim.ALIVE:
+                others.append(heartbeat)
+                continue
+            _take_over_facts(row, heartbeat, now)
+            alive.append(row)
+        update_rows(alive, STATED)
+    return others
+
+
+def _apply_alone(heartbeat: Heartbeat, now: datetime) -> None:
     try:
         _apply_heartbeat(heartbeat, now)
     except IntegrityError:

@@ -16,6 +16,7 @@ from tests.support.processes import Process, Processes
 from tests.support.servers import RabbitServer, Server, ValkeyServer, free_port
 from tests.support.wait import wait_until
 from workers.protocol import (
+    HEARTBEAT_QUEUE,
     HEARTBEAT_TASK,
     RECEIVE_TASK,
     REPORTS_TASK,
@@ -42,14 +43,15 @@ HOST = "host-w"
 
 
 class Wire:
-    """The control side's end of the broker: sends orders, reads the queue `control`, and confirms."""
+    """The control side's end of the broker: sends orders, reads the queues of control, and confirms."""
 
     def __init__(self, url: str) -> None:
         self.app = Celery(broker=url, set_as_current=False)
         self.app.conf.broker_connection_retry_on_startup = True
         self.connection = kombu.Connection(url)
-        self.queue = self.connection.SimpleQueue("control", no_ack=True)
-        self.queue.clear()
+        self.queues = [self.connection.SimpleQueue(name, no_ack=True) for name in ("control", HEARTBEAT_QUEUE)]
+        for queue in self.queues:
+            queue.clear()
         self.heartbeats: list[Heartbeat] = []
         self.reports: list[Report] = []
 
@@ -61,10 +63,11 @@ class Wire:
 
     def read(self) -> None:
         """Takes in what has arrived."""
-        with suppress(self.queue.Empty):
-            while True:
-                message = self.queue.get_nowait()
-                self._take(message.headers["task"], message.payload[0][0])
+        for queue in self.queues:
+            with suppress(queue.Empty):
+                while True:
+                    message = queue.get_nowait()
+                    self._take(message.headers["task"], message.payload[0][0])
 
     def _take(self, task: str, text: str) -> None:
         if task == HEARTBEAT_TASK:
@@ -90,7 +93,8 @@ class Wire:
         return [report for report in self.reports if isinstance(report, kind) and report.unit == unit]
 
     def close(self) -> None:
-        self.queue.close()
+        for queue in self.queues:
+            queue.close()
         self.connection.close()
         self.app.close()
 

@@ -14,6 +14,7 @@ from workers import dispatch, store
 from workers.core.commands import NewCommand
 from workers.models import Command, Worker
 from workers.protocol import (
+    HEARTBEAT_QUEUE,
     HEARTBEAT_TASK,
     REPORTS_TASK,
     Applied,
@@ -46,7 +47,7 @@ class WireAgent:
         heartbeat = Heartbeat(
             host=HOST, worker_id="w", session=SESSION, started_at=1, sent_at=1, version="1", address="here"
         )
-        self._app.send_task(HEARTBEAT_TASK, args=[encode(heartbeat)])
+        self._app.send_task(HEARTBEAT_TASK, args=[encode(heartbeat)], queue=HEARTBEAT_QUEUE)
 
     def report(self, *reports: Any) -> None:
         numbered = [Numbered(number, report) for number, report in enumerate(reports, 1)]

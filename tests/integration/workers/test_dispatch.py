@@ -13,6 +13,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from tests.support.servers import ValkeyServer
 from workers import dispatch, store, tasks
 from workers.core.commands import NewCommand
+from workers.heartbeats import apply_texts
 from workers.models import Command, Worker
 from workers.protocol import Heartbeat, Reports, SetDraining, decode_orders, encode
 from workers.testing import FakeAgents
@@ -87,7 +88,7 @@ def test_the_tasks_apply_what_arrives(agents: FakeAgents) -> None:
     heartbeat = Heartbeat(
         host="host-t", worker_id="t", session="s", started_at=1, sent_at=1, version="1", address="here"
     )
-    tasks.apply_heartbeat(encode(heartbeat))
+    apply_texts([encode(heartbeat)], timezone.now())
     tasks.apply_reports(encode(Reports(host="host-t", session="s", sent_at=1, reports=[])))
     (command,) = store.submit([NewCommand(argv=["true"])], timezone.now())
     tasks.dispatch_commands()
@@ -98,15 +99,15 @@ def test_the_tasks_apply_what_arrives(agents: FakeAgents) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("task", [tasks.apply_heartbeat, tasks.apply_reports])
-def test_an_unreadable_envelope_is_logged_and_dropped(task: Any, caplog: pytest.LogCaptureFixture) -> None:
-    task("{not an envelope")
+@pytest.mark.parametrize("receive", [tasks.apply_reports, lambda text: apply_texts([text], timezone.now())])
+def test_an_unreadable_envelope_is_logged_and_dropped(receive: Any, caplog: pytest.LogCaptureFixture) -> None:
+    receive("{not an envelope")
 
     assert "unreadable" in caplog.text
 
 
 def test_the_tasks_have_the_names_that_others_send_to() -> None:
-    names = {"workers.apply_reports", "workers.apply_heartbeat", "workers.sweep", "workers.dispatch_commands"}
+    names = {"workers.apply_reports", "workers.sweep", "workers.dispatch_commands"}
 
     assert names <= set(current_app.tasks)
 

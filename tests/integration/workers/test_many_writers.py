@@ -100,7 +100,7 @@ def test_one_new_worker_heard_by_all_of_them_is_registered_once(agents: FakeAgen
         host="host-a", worker_id="a", session="s", started_at=1, sent_at=1, version="1", address="here"
     )
 
-    at_once(lambda: store.apply_heartbeat(heartbeat, NOW))
+    at_once(lambda: store.apply_heartbeats([heartbeat], NOW))
 
     assert Worker.objects.get().state == "connected"
     assert Event.objects.filter(name="worker.connected").count() == 1

@@ -278,4 +278,4 @@ def test_a_heartbeat_costs_a_constant_number_of_queries(agents: FakeAgents, djan
     )
 
     with django_assert_max_num_queries(4):
-        store.apply_heartbeat(heartbeat, after(1))
+        store.apply_heartbeats([heartbeat], after(1))
