@@ -17,6 +17,7 @@ from scheduler_project.toolkit.http import authenticate, problem, problem_of
 from scheduler_project.toolkit.pages import needs
 from topologies.api import router as topologies_router
 from workers.api import router as workers_router
+from workers.api_arrays import router as arrays_router
 
 
 def authenticate_reader(request: HttpRequest) -> Any | None:
@@ -37,6 +38,7 @@ api = NinjaAPI(
 )
 api.add_router("", events_router)
 api.add_router("", workers_router)
+api.add_router("", arrays_router)
 api.add_router("", graphs_router)
 api.add_router("", clusters_router)
 api.add_router("", topologies_router)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import BinaryField, F, QuerySet
+from django.db.models import BinaryField, F
 from django.db.models.functions import Substr
 
 from workers.models import Command, CommandOutput
@@ -18,9 +18,10 @@ MISSING_PIECES_WAIT_S = 30
 STREAMS = ("stdout", "stderr")
 
 
-def output_of(command_id: str, stream: str) -> bytes:
-    """All that was kept of `stdout` or `stderr`."""
-    pieces = _last_pieces(command_id, stream)
+def output_of(command_id: str, stream: str, attempt: int | None = None) -> bytes:
+    """All that was kept of `stdout` or `stderr`; of the last attempt by default."""
+    chosen = F("command__attempt") if attempt is None else attempt
+    pieces = CommandOutput.objects.filter(command_id=command_id, attempt=chosen, stream=stream).order_by("offset")
     return joined(pieces.values_list("offset", "data").iterator(), 0)
 
 
@@ -78,8 +79,3 @@ def joined(pieces: Iterable[tuple[int, bytes | memoryview]], start: int) -> byte
         parts.append(part)
         position += len(part)
     return b"".join(parts)
-
-
-def _last_pieces(command_id: str, stream: str) -> "QuerySet[CommandOutput]":
-    last = CommandOutput.objects.filter(command_id=command_id, attempt=F("command__attempt"), stream=stream)
-    return last.order_by("offset")

@@ -23,7 +23,10 @@ PAGES_OF = {
     "topology": "topologies:topology",
     "run": "topologies:run",
 }
-BAR_ORDER = ("completed", "errored", "cancelled", "skipped", "running", "waiting")
+BAR_ORDER = (
+    *("completed", "done", "errored", "dead", "cancelled", "skipped"),
+    *("running", "scheduled", "waiting", "pending"),
+)
 WORDS_OF = {"worker": "host"}
 
 
@@ -126,6 +129,12 @@ def size(count: int) -> str:
             break
         amount /= 1024
     return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+@register.filter
+def size_kb(count: int) -> str:
+    """A number of KiB, with the unit that fits it."""
+    return size(count * 1024)
 
 
 def shares(counts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, str, str]]:

@@ -108,7 +108,7 @@ def test_bytes_that_are_not_text_are_shown_by_signs(site: Site, command: Command
     page = site.open("/commands/c1")
 
     expect(page.locator("#output")).to_have_attribute("data-ended", "")
-    assert shown(page).text_content() == "␀␛[31mred␛[0m� 10%\n20%\nright�left␡\n"
+    assert shown(page).text_content() == "^@^[[31mred^[[0m� 10%\n20%\nright�left^?\n"
     expect(page.locator("#stream-stdout .not-text")).to_be_visible()
 
 
@@ -158,6 +158,21 @@ def test_following_stops_when_one_scrolls_up(site: Site, command: Command) -> No
     expect(shown(page)).to_contain_text("new")
 
     assert page.eval_on_selector("#stream-stdout pre", "pre => pre.scrollTop") <= before
+
+
+def test_output_begins_anew_with_a_new_attempt(site: Site, command: Command) -> None:
+    writes(command, b"first try\n")
+    page = site.open("/commands/c1")
+    expect(shown(page)).to_have_text("first try")
+
+    Command.objects.update(attempt=2, stdout_bytes=0)
+    command.refresh_from_db()
+    writes(command, b"2\n")
+    expect(shown(page)).to_have_text("2", use_inner_text=True)
+    ends(command)
+
+    expect(page.locator("#output")).to_have_attribute("data-ended", "")
+    assert shown(page).text_content() == "2\n"
 
 
 def test_output_is_followed_again_after_the_server_was_away(site: Site, command: Command) -> None:

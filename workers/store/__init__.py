@@ -4,6 +4,7 @@ Invariant: nothing outside this package writes those tables, and all sends happe
 """
 
 from workers.output import output_of
+from workers.store.arrays import cancel_array
 from workers.store.commands import cancel, submit, submit_array, submit_wanted
 from workers.store.placing import place_pending
 from workers.store.registry import apply_heartbeats, remove, set_draining
@@ -15,6 +16,7 @@ __all__ = [
     "apply_heartbeats",
     "apply_reports",
     "cancel",
+    "cancel_array",
     "output_of",
     "place_pending",
     "remove",

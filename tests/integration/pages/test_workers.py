@@ -10,7 +10,7 @@ from clusters.models import Cluster, Service, Task, TaskDefinition
 from scheduler_project.toolkit.access import Role
 from tests.integration.pages.conftest import NOW, LogIn
 from workers import views
-from workers.models import Command, CommandOutput, Worker
+from workers.models import Command, CommandAttempt, CommandOutput, Worker
 
 HOST_QUERIES = 14
 
@@ -97,9 +97,9 @@ def test_only_a_host_that_is_gone_is_offered_to_be_removed(operator: Client, vie
     assert 'data-method="DELETE"' not in text_of(viewer, "/hosts/")
 
 
-def test_a_host_tells_what_it_runs_now_and_what_it_ran(viewer: Client, command: Command) -> None:
-    make_commands(1, state="running", worker=command.worker)
-    make_task(command.worker, "running")
+def test_a_host_tells_what_it_runs_now_and_what_it_ran(viewer: Client, worker: Worker, command: Command) -> None:
+    make_commands(1, state="running", worker=worker)
+    make_task(worker, "running")
 
     page = text_of(viewer, "/hosts/host-a")
 
@@ -204,3 +204,59 @@ def test_a_duration_of_a_command_that_runs_goes_on(viewer: Client, command: Comm
     Command.objects.update(state="running", started_at=NOW - timedelta(hours=1), ended_at=None)
 
     assert "data-since=" in text_of(viewer, "/commands/")
+
+
+def test_a_command_tells_its_attempts_and_leads_to_the_output_of_each(viewer: Client, command: Command) -> None:
+    Command.objects.update(attempt=2, retries=3, retried=1, ended_attempt=1)
+    times = {"started_at": NOW, "ended_at": NOW + timedelta(seconds=4.5)}
+    CommandAttempt.objects.create(
+        command=command, attempt=1, worker=command.worker, state="dead", reason="host-a was <lost>", **times
+    )
+    CommandOutput.objects.create(command=command, attempt=1, stream="stderr", offset=0, data=b"first try")
+
+    last, earlier = text_of(viewer, "/commands/0190-1"), text_of(viewer, "/commands/0190-1?attempt=1")
+
+    assert ("host-a was &lt;lost&gt;" in last, "4.5 s" in last, "1 of 3 used" in last) == (True, True, True)
+    assert ('data-attempt="1"' in last, 'data-attempt="1"' in earlier) == (False, True)
+    assert viewer.get("/commands/0190-1/stderr?attempt=1").content == b"first try"
+
+
+def test_a_command_that_waits_tells_by_when_what_must_have_happened(viewer: Client, command: Command) -> None:
+    soon = NOW + timedelta(minutes=5)
+    Command.objects.update(state="pending", started_at=None, ended_at=None, start_by=soon, not_before=soon)
+
+    page = text_of(viewer, "/commands/0190-1")
+
+    assert ("<dt>Started by</dt>" in page, "<dt>Tried again</dt>" in page, "<dt>Ended by</dt>" in page) == (
+        True,
+        True,
+        False,
+    )
+
+
+def test_a_command_tells_what_it_used_and_what_it_was_limited_to(viewer: Client, command: Command) -> None:
+    Command.objects.update(
+        cpu_user_s=1.25, cpu_system_s=0.5, max_rss_kb=20480, wall_s=2, memory_mb=64, user="nobody", priority=7
+    )
+
+    page = text_of(viewer, "/commands/0190-1")
+
+    for told in ("1.25 s CPU + 0.50 s system", "20.0 MiB memory", "64 MiB memory", "nobody", "<dt>Priority</dt><dd>7"):
+        assert told in page
+
+
+def test_a_command_of_an_array_tells_how_far_the_array_is_and_leads_to_its_neighbours(
+    viewer: Client, worker: Worker
+) -> None:
+    rows = [("c-a", "done", 0), ("c-b", "running", 1), ("c-c", "pending", 2)]
+    for one, state, index in rows:
+        Command.objects.create(
+            id=one, argv=["x"], state=state, exit_code=0, array_id="a1", array_index=index, at_once=1, created_at=NOW
+        )
+
+    page = text_of(viewer, "/commands/c-b")
+
+    assert ("1 pending, 1 running, 1 done" in page, "at most 1 at once" in page) == (True, True)
+    assert all(f'href="/commands/{one}"' in page for one, _, _ in rows)
+    assert "/commands/c-a" in text_of(viewer, "/commands/?array=a1&state=done")
+    assert "/commands/c-a" not in text_of(viewer, "/commands/?array=a2")

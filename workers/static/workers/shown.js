@@ -5,9 +5,7 @@ const BLOCK_MAX = 32 * 1024;
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f]/g;
 const TURNING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const ODD = /[\u0000-\u0006\u000e-\u001a\u001c-\u001f\ufffd]/;
-const PICTURES = 0x2400;
-const DELETE = "\u007f";
-const DELETE_PICTURE = "\u2421";
+const CARET = 0x40;
 
 export class Shown {
   #pre;
@@ -69,11 +67,12 @@ function* blocks(text) {
 
 // A line that overwrites itself, as progress bars do, is shown as lines.
 function safe(text) {
-  return text.replaceAll("\r\n", "\n").replaceAll("\r", "\n").replace(CONTROLS, picture).replace(TURNING, "\ufffd");
+  return text.replaceAll("\r\n", "\n").replaceAll("\r", "\n").replace(CONTROLS, caret).replace(TURNING, "\ufffd");
 }
 
-function picture(character) {
-  return character === DELETE ? DELETE_PICTURE : String.fromCharCode(PICTURES + character.charCodeAt(0));
+// `^[` for an escape, `^@` for a zero, as pagers write them.
+function caret(character) {
+  return `^${String.fromCharCode(character.charCodeAt(0) ^ CARET)}`;
 }
 
 export function inSizes(bytes) {
