@@ -15,7 +15,7 @@ from celery.platforms import SecurityWarning
 
 from scheduler_project.celery_settings import celery_settings
 from scheduler_project.liveness import AliveStep
-from scheduler_project.process import CONTROL_QUEUE, NATS_QUEUE, host_from_argv, queues_from_argv
+from scheduler_project.process import CONTROL_QUEUE, ETCD_QUEUE, NATS_QUEUE, host_from_argv, queues_from_argv
 from scheduler_project.toolkit import env
 
 TASKS_PER_DATABASE_CONNECTION = 1000
@@ -76,6 +76,10 @@ if HOST is None:
         from graphs.bridge import BridgeStep
 
         app.steps["worker"].add(BridgeStep)
+    if ETCD_QUEUE in queues_from_argv(sys.argv):
+        from workers.bridge import EtcdStep
+
+        app.steps["worker"].add(EtcdStep)
 else:
     from workers.agent.step import AgentStep
 

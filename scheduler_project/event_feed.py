@@ -8,10 +8,10 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -20,7 +20,7 @@ from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
 from scheduler_project.models import Event
-from scheduler_project.toolkit.events import SETTLING_TIME_S, settled_position
+from scheduler_project.toolkit.events import GapWatch, settled_position
 
 logger = logging.getLogger(__name__)
 
@@ -37,31 +37,6 @@ class Item:
     id: int
     subject: str
     body: str
-
-
-@dataclass
-class GapWatch:
-    """Decides how far a reader may follow ids that can commit out of order.
-
-    A row next to the position is passed at once; a row behind a gap waits until it has been seen for `hold_s`, the time
-    that the transactions which took the missing ids are given to commit.
-    """
-
-    position: int
-    hold_s: float = SETTLING_TIME_S
-    first_seen: dict[int, float] = field(default_factory=dict)
-
-    def passed(self, ids: Sequence[int], now_s: float) -> int:
-        """How many of `ids` (ascending, all above the position) may be passed on; moves the position there."""
-        seen_s = {one: self.first_seen.get(one, now_s) for one in ids}
-        count = 0
-        for one in ids:
-            if one != self.position + 1 and now_s - seen_s[one] < self.hold_s:
-                break
-            self.position = one
-            count += 1
-        self.first_seen = {one: seen_s[one] for one in ids[count:]}
-        return count
 
 
 class EventLog(Protocol):

@@ -140,6 +140,13 @@ LOGGING = {
 }
 
 NATS_URI = ENVIRONMENT.get("NATS_URI") or ENVIRONMENT.get("NATS_URL") or ""
+ETCD_ENDPOINTS = env.words("ETCD_ENDPOINTS", ENVIRONMENT)
+ETCD_PREFIX = ENVIRONMENT.get("ETCD_PREFIX", "")
+ETCD_CACERT = ENVIRONMENT.get("ETCD_CACERT", "")
+ETCD_CERT = ENVIRONMENT.get("ETCD_CERT", "")
+ETCD_KEY = ENVIRONMENT.get("ETCD_KEY", "")
+ETCD_USER = ENVIRONMENT.get("ETCD_USER", "")
+ETCD_PASSWORD = ENVIRONMENT.get("ETCD_PASSWORD", "")
 GRAPH_PROVIDERS: dict[str, dict[str, Any]] = {
     "nats": {"BACKEND": "graphs.providers.nats.NatsProvider"},
     "command": {"BACKEND": "graphs.providers.command.CommandProvider"},

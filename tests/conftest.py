@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.processes import Processes
 from tests.support.servers import (
+    EtcdServer,
     MissingServer,
     NatsServer,
     PostgresServer,
@@ -80,6 +81,12 @@ def valkey_server() -> Iterator[ValkeyServer]:
 def nats_server() -> Iterator[NatsServer]:
     """A NATS server with JetStream; `url` is a NATS_URI."""
     yield from running(NatsServer)
+
+
+@pytest.fixture(scope="session")
+def etcd_server() -> Iterator[EtcdServer]:
+    """An etcd of one member; `url` is one of ETCD_ENDPOINTS."""
+    yield from running(EtcdServer)
 
 
 @pytest.fixture(scope="session")

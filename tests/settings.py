@@ -17,6 +17,7 @@ os.environ |= {
     "SECRET_KEY": "a key for tests only, which is long enough to be quiet",
     "BROKER_URL": "memory://",
     "NATS_URI": "",
+    "ETCD_ENDPOINTS": "",
 }
 
 from scheduler_project.settings import *  # noqa: E402, F403

@@ -54,18 +54,18 @@ def _is_over(command: Command, stream: str, offset: int, now: datetime) -> bool:
     return complete or now - command.ended_at > timedelta(seconds=MISSING_PIECES_WAIT_S)
 
 
-def heads_of(command_ids: Sequence[str]) -> dict[tuple[str, str], bytes]:
-    """The first 20 bytes by (command, stream), for lists, in one query."""
+def heads_of(command_ids: Sequence[str], size: int = HEAD_BYTES) -> dict[tuple[str, str], bytes]:
+    """The first bytes by (command, stream), for lists, in one query."""
     rows = (
-        CommandOutput.objects.filter(command_id__in=command_ids, attempt=F("command__attempt"), offset__lt=HEAD_BYTES)
+        CommandOutput.objects.filter(command_id__in=command_ids, attempt=F("command__attempt"), offset__lt=size)
         .order_by("command_id", "stream", "offset")
-        .annotate(head=Substr("data", 1, HEAD_BYTES, output_field=BinaryField()))
+        .annotate(head=Substr("data", 1, size, output_field=BinaryField()))
         .values_list("command_id", "stream", "offset", "head")
     )
     pieces: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
     for command_id, stream, offset, head in rows:
         pieces.setdefault((command_id, stream), []).append((offset, bytes(head)))
-    return {key: joined(found, 0)[:HEAD_BYTES] for key, found in pieces.items()}
+    return {key: joined(found, 0)[:size] for key, found in pieces.items()}
 
 
 def joined(pieces: Iterable[tuple[int, bytes | memoryview]], start: int) -> bytes:

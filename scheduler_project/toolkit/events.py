@@ -1,6 +1,6 @@
 """The event log: what happened, to what, and why. Written in the transaction of the change it tells of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,31 @@ class NewEvent:
     level: str = "info"
     data: Mapping[str, Any] = field(default_factory=dict)
     actor: str = ""
+
+
+@dataclass
+class GapWatch:
+    """Decides how far a reader may follow ids that can commit out of order.
+
+    A row next to the position is passed at once; a row behind a gap waits until it has been seen for `hold_s`, the time
+    that the transactions which took the missing ids are given to commit.
+    """
+
+    position: int
+    hold_s: float = SETTLING_TIME_S
+    first_seen: dict[int, float] = field(default_factory=dict)
+
+    def passed(self, ids: Sequence[int], now_s: float) -> int:
+        """How many of `ids` (ascending, all above the position) may be passed on; moves the position there."""
+        seen_s = {one: self.first_seen.get(one, now_s) for one in ids}
+        count = 0
+        for one in ids:
+            if one != self.position + 1 and now_s - seen_s[one] < self.hold_s:
+                break
+            self.position = one
+            count += 1
+        self.first_seen = {one: seen_s[one] for one in ids[count:]}
+        return count
 
 
 def record(events: Iterable[NewEvent], now: datetime) -> None:
@@ -47,3 +72,10 @@ def settled_position(now: datetime) -> int:
 
     settled = Event.objects.filter(at__lte=now - timedelta(seconds=SETTLING_TIME_S))
     return settled.order_by("-at", "-id").values_list("id", flat=True).first() or 0
+
+
+def subjects_after(position: int, limit: int) -> list[tuple[int, str]]:
+    """The next events after the position as (id, subject), in order of id."""
+    from scheduler_project.models import Event
+
+    return list(Event.objects.filter(id__gt=position).order_by("id").values_list("id", "subject")[:limit])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler_project.process import CONTROL_QUEUE, NATS_QUEUE
+from scheduler_project.process import CONTROL_QUEUE, ETCD_QUEUE, NATS_QUEUE
 from scheduler_project.up.ports import LOOPBACK
 from scheduler_project.up.processes import ProcessSpec
 from scheduler_project.up.servers import NATS_USER
@@ -15,7 +15,16 @@ AGENT_PORTS_FIRST = 31_000
 AGENT_PORTS_EACH = 500
 WORKER_READY = " ready."
 CLOCK_READY = "beat: Starting"
-NOT_FOR_AGENTS = ("DATABASE_URL", "SECRET_KEY", "NATS_URI")
+ETCD_VARIABLES = (
+    "ETCD_ENDPOINTS",
+    "ETCD_PREFIX",
+    "ETCD_CACERT",
+    "ETCD_CERT",
+    "ETCD_KEY",
+    "ETCD_USER",
+    "ETCD_PASSWORD",
+)
+NOT_FOR_AGENTS = ("DATABASE_URL", "SECRET_KEY", "NATS_URI", *ETCD_VARIABLES)
 WAVE_FACES, WAVE_AGENTS, WAVE_CONTROL, WAVE_SERVERS = range(4)
 
 
@@ -56,6 +65,7 @@ def shared_environment(
         "DATABASE_URL": database_url,
         "SECRET_KEY": environ.get("SECRET_KEY") or secret_key,
         "SCHEDULER_DATA_DIR": str(data_dir),
+        **{name: environ[name] for name in ETCD_VARIABLES if environ.get(name)},
     }
 
 
@@ -94,6 +104,8 @@ def application_specs(
         ProcessSpec("clock", celery("beat", "--loglevel", "INFO"), shared, ready_text=CLOCK_READY),
         celery_worker("nats-bridge", NATS_QUEUE, shared, WAVE_FACES, "--concurrency", "2"),
     ]
+    if "ETCD_ENDPOINTS" in shared:
+        specs.append(celery_worker("etcd-bridge", ETCD_QUEUE, shared, WAVE_FACES, "--concurrency", "1"))
     specs += [agent_spec(host, position, shared) for position, host in enumerate(options.hosts)]
     if options.demo:
         specs.append(ProcessSpec("demo-connector", (PYTHON, "examples/demo_connector.py"), shared))

@@ -28,6 +28,7 @@ _libc = ctypes.CDLL(None)
 
 OUR_VARIABLES = ("DATABASE_URL", "BROKER_URL", "NATS_URI", "NATS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE")
 GONE_WITHIN_S = 5
+OUR_PREFIXES = ("SCHEDULER_", "ETCD_", "PYTEST_", "COV_CORE_")
 
 
 class ProcessEnded(AssertionError):
@@ -39,7 +40,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in OUR_VARIABLES and not name.startswith(("SCHEDULER_", "PYTEST_", "COV_CORE_"))
+        if name not in OUR_VARIABLES and not name.startswith(OUR_PREFIXES)
     }
     return {**kept, "PYTHONUNBUFFERED": "1", **variables}
 

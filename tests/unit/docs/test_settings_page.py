@@ -5,7 +5,8 @@ import re
 from tests.support.processes import ROOT
 
 PACKAGES = ("scheduler_project", "workers", "graphs", "clusters", "topologies", "schedctl")
-NAME = re.compile(r"[\"'](SCHED(?:ULER|CTL)_[A-Z_]+)[\"']")
+OURS = "(?:SCHEDULER|SCHEDCTL|ETCD)_[A-Z_]+"
+NAME = re.compile(rf"[\"']({OURS})[\"']")
 
 
 def test_every_variable_that_the_code_reads_is_documented() -> None:
@@ -15,6 +16,6 @@ def test_every_variable_that_the_code_reads_is_documented() -> None:
         for source in (ROOT / package).rglob("*.py")
         for name in NAME.findall(source.read_text())
     }
-    documented = set(re.findall(r"`(SCHED(?:ULER|CTL)_[A-Z_]+)`", (ROOT / "docs/reference/settings.md").read_text()))
+    documented = set(re.findall(rf"`({OURS})`", (ROOT / "docs/reference/settings.md").read_text()))
 
     assert documented == read

@@ -44,6 +44,21 @@ def test_a_broker_named_in_the_environment_is_used_instead() -> None:
     assert shared["BROKER_URL"] == "amqp://elsewhere"
 
 
+def test_the_etcd_bridge_runs_where_the_environment_names_an_etcd() -> None:
+    environ = {"ETCD_ENDPOINTS": "http://etcd:2379", "ETCD_PASSWORD": "x", "ETCD_USER": ""}
+    shared = layout.shared_environment(environ, PORTS, "p", "sqlite:///x", "key", Path("/data"))
+
+    specs = {spec.name: spec for spec in layout.application_specs(OPTIONS, PORTS, shared, "admin:x")}
+
+    assert "etcd-bridge" not in names(layout.application_specs(OPTIONS, PORTS, SHARED, "admin:x"))
+    assert {name: specs["etcd-bridge"].env.get(name) for name in layout.ETCD_VARIABLES} == {
+        **dict.fromkeys(layout.ETCD_VARIABLES),
+        "ETCD_ENDPOINTS": "http://etcd:2379",
+        "ETCD_PASSWORD": "x",
+    }
+    assert specs["host-a"].env["ETCD_PASSWORD"] == ""
+
+
 def test_every_host_has_an_agent_with_ports_of_its_own() -> None:
     specs = {spec.name: spec for spec in layout.application_specs(OPTIONS, PORTS, SHARED, "admin:x")}
 

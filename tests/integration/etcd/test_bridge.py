@@ -1,0 +1,526 @@
+"""The bridge between the database and etcd's twin in memory: what outsiders see, and what becomes of what they ask."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from scheduler_project.toolkit.errors import ConfigurationError
+from workers import store
+from workers.bridge import taking, term
+from workers.bridge.loop import Bridge, make_bridge
+from workers.core.commands import NewCommand
+from workers.core.legacy import Names, owner_of
+from workers.links.etcd import Put, Refused
+from workers.links.testing import MemoryEtcd, MemoryLink
+from workers.models import Command
+from workers.protocol import Ended, Output, Started
+from workers.testing import FakeAgents, Ran, committing
+
+pytestmark = pytest.mark.django_db
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NAMES = Names("x/")
+
+
+@dataclass
+class World:
+    """One etcd, one agent's host and any number of bridges, all by one clock that only `tick` moves."""
+
+    agents: FakeAgents
+    now: datetime = START
+    etcd: MemoryEtcd = field(init=False)
+    bridges: list[Bridge] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.etcd = MemoryEtcd(clock=lambda: self.now.timestamp())
+
+    def bridge(self) -> Bridge:
+        """Another bridge; it has done nothing yet."""
+        self.bridges.append(Bridge(MemoryLink(self.etcd), NAMES, clock=lambda: self.now))
+        return self.bridges[-1]
+
+    def tick(self, seconds: float = 3) -> None:
+        """Time passes, agents do what they were told, and every bridge takes two turns."""
+        self.now += timedelta(seconds=seconds)
+        self.agents.beat(self.now)
+        self.agents.settle(self.now)
+        self.turn()
+
+    def turn(self) -> None:
+        for _ in range(2):
+            for bridge in self.bridges:
+                bridge.step()
+
+    def submit(self, *argv: str, **fields: Any) -> Command:
+        with committing():
+            (command,) = store.submit([NewCommand(argv=argv, **fields)], self.now)
+        return command
+
+    def put(self, name: str, document: Any) -> int:
+        """An outsider writes `task_<name>`."""
+        value = document if isinstance(document, bytes) else json.dumps(document).encode()
+        return self.etcd.apply([Put(f"x/task_{name}", value)], [])
+
+    def record(self, key: str) -> Any:
+        """What is under a key; None for nothing."""
+        found = self.etcd.records.get(f"x/{key}")
+        return None if found is None else json.loads(found.value or b"null")
+
+    def task(self, name: str) -> Any:
+        return self.record(f"task_{name}")
+
+
+def leading(*bridges: Bridge) -> list[bool]:
+    """Which of the bridges lead now."""
+    return [bridge.leads for bridge in bridges]
+
+
+@pytest.fixture
+def world(agents: FakeAgents, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world with one connected host."""
+    monkeypatch.setattr(term, "WORKERS_EVERY_S", 0)
+    monkeypatch.setattr(term, "OUTPUT_EVERY_S", 0)
+    world = World(agents)
+    monkeypatch.setattr(term, "monotonic", lambda: world.now.timestamp())
+    agents.connect("host-a", now=world.now)
+    yield world
+    for bridge in world.bridges:
+        bridge.close()
+
+
+def test_a_worker_is_told_and_lives_while_it_is_connected(world: World) -> None:
+    world.bridge()
+    world.tick()
+
+    expected = {"id": "id-of-host-a", "address": "127.0.0.1", "state": "connected"}
+    assert world.record("worker_id-of-host-a") == {"wn": expected}
+    assert world.etcd.records["x/live_id-of-host-a"].lease
+
+    world.agents.stop("host-a", world.now)
+    world.tick()
+
+    assert world.record("worker_id-of-host-a") == {"wn": {**expected, "state": "disconnected"}}
+    assert "x/live_id-of-host-a" not in world.etcd.records
+
+
+def test_the_workers_number_of_tasks_follows(world: World) -> None:
+    world.bridge()
+    world.agents.agents["host-a"].stated["running"] = 3
+    world.tick()
+
+    assert world.record("worker_id-of-host-a")["wn"]["ntasks"] == 3
+
+
+def test_a_worker_that_is_removed_or_gets_another_id_leaves_no_record(world: World) -> None:
+    world.bridge()
+    world.agents.connect("host-b", now=world.now)
+    world.tick()
+    world.agents.stop("host-b", world.now)
+    world.agents.stop("host-a", world.now)
+    store.remove("host-b", world.now, "kim")
+    world.tick()
+    world.agents.connect("host-a", now=world.now, worker_id="another")
+    world.tick()
+
+    assert [key for key in world.etcd.records if "worker_" in key] == ["x/worker_another"]
+    assert [key for key in world.etcd.records if "live_" in key] == ["x/live_another"]
+
+
+def test_workers_keys_are_kept_alive_and_go_when_no_bridge_is_left(world: World) -> None:
+    bridge = world.bridge()
+    for _ in range(10):
+        world.tick(1)
+    assert "x/live_id-of-host-a" in world.etcd.records
+
+    bridge.close()
+    world.now += timedelta(seconds=11)
+    world.etcd.now()
+
+    assert "x/live_id-of-host-a" not in world.etcd.records
+
+
+def test_a_command_is_followed_to_its_end(world: World) -> None:
+    world.bridge()
+    world.tick()
+    world.agents.run = lambda order: Ran(exit_code=7, stdout=b"out", stderr=b"err", holds=True)
+    command = world.submit("sh", "-c", "exit 7")
+    world.turn()
+    pending = world.task(command.id)
+    world.tick()
+    running = world.task(command.id)
+    world.agents.finish(f"command/{command.id}", world.now, Ran(exit_code=7, stdout=b"out", stderr=b"err"))
+    world.tick()
+
+    stated = {"id": command.id, "cmd": "sh", "parameters": ["-c", "exit 7"]}
+    assert pending == {**stated, "state": "pending"}
+    assert running == {**stated, "state": "scheduled", "workerId": "id-of-host-a"}
+    assert world.task(command.id) == {
+        **stated,
+        "state": "done",
+        "stdout": "out",
+        "stderr": "err",
+        "workerId": "id-of-host-a",
+        "workerError": "exit code 7",
+    }
+
+
+def test_output_that_comes_after_the_end_is_told_too(world: World) -> None:
+    world.bridge()
+    world.agents.run = lambda order: Ran(holds=True)
+    command = world.submit("late")
+    world.tick()
+    unit: dict[str, Any] = {"unit": f"command/{command.id}", "attempt": 1}
+    with committing():
+        at = world.now.timestamp()
+        ended = Ended(**unit, at=at, exit_code=0, stdout_bytes=4)
+        store.apply_command_reports("host-a", [Started(**unit, at=at, pid=1), ended], world.now)
+    world.tick()
+    assert "stdout" not in world.task(command.id)
+
+    store.apply_command_reports("host-a", [Output(**unit, stream="stdout", offset=0, data=b"late")], world.now)
+    world.tick()
+
+    assert world.task(command.id)["stdout"] == "late"
+
+
+def test_a_tick_without_news_writes_nothing_and_costs_one_query(
+    world: World, monkeypatch: Any, django_assert_num_queries: Callable[[int], Any]
+) -> None:
+    monkeypatch.setattr(term, "WORKERS_EVERY_S", 60)
+    bridge = world.bridge()
+    for number in range(20):
+        world.submit("echo", str(number))
+    world.tick()
+    world.turn()
+    writes = world.etcd.writes
+
+    with django_assert_num_queries(1):
+        bridge.step()
+
+    assert world.etcd.writes == writes
+
+
+def test_the_queries_of_a_tick_do_not_grow_with_what_changed(
+    world: World, monkeypatch: Any, django_assert_max_num_queries: Callable[[int], Any]
+) -> None:
+    monkeypatch.setattr(term, "WORKERS_EVERY_S", 60)
+    bridge = world.bridge()
+    world.tick()
+    world.agents.run = lambda order: Ran(stdout=b"x")
+    for number in range(50):
+        world.submit("echo", str(number))
+    world.agents.settle(world.now)
+
+    with django_assert_max_num_queries(5):
+        bridge.step()
+
+    assert sum(record.value.endswith(b'"workerId":"id-of-host-a"}') for record in world.etcd.records.values()) == 50
+
+
+def test_what_an_outsider_puts_as_pending_is_run_and_its_record_follows(world: World) -> None:
+    world.bridge()
+    world.tick()
+    world.agents.run = lambda order: Ran(stdout=" ".join(order.argv).encode())
+    world.put("abc", {"id": "abc", "cmd": "echo", "parameters": ["hi"], "state": "pending"})
+    world.turn()
+    world.tick()
+
+    command = Command.objects.get()
+    assert (command.argv, command.owner) == (["echo", "hi"], owner_of("x/task_abc"))
+    assert world.task("abc") == {
+        "id": "abc",
+        "cmd": "echo",
+        "parameters": ["hi"],
+        "state": "done",
+        "stdout": "echo hi",
+        "workerId": "id-of-host-a",
+    }
+    assert world.task(command.id) is None
+
+
+def test_what_waits_before_the_bridge_starts_is_taken_up_too(world: World) -> None:
+    world.put("abc", {"cmd": "true", "state": "pending"})
+    world.bridge()
+    world.tick()
+    world.tick()
+
+    assert world.task("abc")["state"] == "done"
+
+
+def test_an_outsider_may_choose_the_worker(world: World) -> None:
+    world.agents.connect("host-b", now=world.now)
+    world.bridge()
+    for name in ("1", "2", "3"):
+        world.put(name, {"cmd": "true", "state": "pending", "workerId": "id-of-host-b"})
+    world.tick()
+    world.tick()
+
+    assert [world.task(name)["workerId"] for name in ("1", "2", "3")] == ["id-of-host-b"] * 3
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ({"state": "pending"}, "cmd: is not the name or path of a program"),
+        ({"state": "pending", "cmd": "a\0b"}, "NUL"),
+        ({"state": "pending", "cmd": "true", "id": "other"}, "id: is not bad"),
+        ({"state": "pending", "cmd": "true", "workerId": "nobody"}, "there is no worker with the id nobody"),
+        ({"state": "pending", "cmd": "x" * 200_000}, "longer than"),
+    ],
+)
+def test_a_record_that_cannot_be_carried_out_is_dead_and_says_why(world: World, document: Any, why: str) -> None:
+    world.bridge()
+    world.put("bad", document)
+    world.tick()
+
+    assert world.task("bad")["state"] == "dead"
+    assert why in world.task("bad")["workerError"]
+    assert not Command.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"\xff\x00", b"[1]", b'{"cmd":"true","state":"scheduled"}', b'{"state":"done"}']
+)
+def test_other_records_of_outsiders_are_left_as_they_are(world: World, value: bytes) -> None:
+    world.put("theirs", value)
+    world.bridge()
+    world.tick()
+    world.put("theirs", value)
+    world.tick()
+
+    assert world.etcd.records["x/task_theirs"].value == value
+    assert not Command.objects.exists()
+
+
+def test_keys_that_are_no_text_are_refused(world: World) -> None:
+    key = b"x/task_\xff".decode(errors="surrogateescape")
+    world.etcd.apply([Put(key, b'{"cmd":"true","state":"pending"}')], [])
+    world.bridge()
+    world.tick()
+
+    assert b"printable" in world.etcd.records[key].value
+
+
+def test_keys_beyond_the_prefix_are_not_touched(world: World) -> None:
+    world.etcd.apply([Put("task_1", b'{"cmd":"true","state":"pending"}'), Put("worker_1", b"?")], [])
+    world.bridge()
+    world.tick()
+
+    assert {key for key in world.etcd.records if not key.startswith("x/")} == {"task_1", "worker_1"}
+    assert not Command.objects.exists()
+
+
+def test_a_record_that_is_put_again_is_not_run_again(world: World) -> None:
+    world.bridge()
+    asked = {"cmd": "true", "state": "pending"}
+    for _ in range(3):
+        world.put("abc", asked)
+        world.tick()
+
+    assert Command.objects.count() == 1
+    assert world.task("abc")["state"] == "done"
+
+
+def test_a_key_that_is_used_for_another_command_keeps_the_first(world: World) -> None:
+    world.bridge()
+    world.put("abc", {"cmd": "true", "state": "pending"})
+    world.tick()
+    world.put("abc", {"cmd": "false", "state": "pending"})
+    world.tick()
+
+    assert Command.objects.get().argv == ["true"]
+    assert world.task("abc")["cmd"] == "true"
+
+
+def test_a_record_that_is_withdrawn_while_it_is_taken_up_comes_back_with_its_state(
+    world: World, monkeypatch: Any
+) -> None:
+    """The compare-and-set on its revision fails; the command was accepted, so the record is put back by the watch."""
+    world.bridge()
+    world.tick()
+    world.put("abc", {"cmd": "true", "state": "pending"})
+    answer = taking.answer_to
+
+    def withdrawn(*arguments: Any) -> bytes | None:
+        value = answer(*arguments)
+        world.etcd.apply([], ["x/task_abc"])
+        return value
+
+    monkeypatch.setattr(term, "answer_to", withdrawn)
+    world.turn()
+    world.tick()
+
+    assert Command.objects.count() == 1
+    assert world.task("abc")["state"] == "done"
+
+
+def test_what_others_change_or_delete_of_ours_is_put_right(world: World) -> None:
+    world.bridge()
+    command = world.submit("true")
+    world.tick()
+    world.tick()
+    before = world.task(command.id)
+    world.put(command.id, {"forged": 1})
+    world.etcd.apply([], ["x/worker_id-of-host-a", "x/live_id-of-host-a"])
+    world.turn()
+    changed = world.task(command.id)
+    world.etcd.apply([], [f"x/task_{command.id}"])
+    world.turn()
+
+    assert changed == world.task(command.id) == before
+    assert world.record("worker_id-of-host-a")["wn"]["state"] == "connected"
+    assert "x/live_id-of-host-a" in world.etcd.records
+
+
+def test_two_bridges_take_each_record_up_once_and_write_each_state_once(world: World) -> None:
+    bridges = [world.bridge(), world.bridge()]
+    world.tick()
+    for number in range(10):
+        world.put(str(number), {"cmd": "true", "state": "pending"})
+    world.tick()
+    world.tick()
+    writes, revision = world.etcd.writes, world.etcd.revision
+    for _ in range(5):
+        world.turn()
+
+    assert sorted(bridge.leads for bridge in bridges) == [False, True]
+    assert Command.objects.count() == 10
+    assert {world.task(str(number))["state"] for number in range(10)} == {"done"}
+    assert (world.etcd.writes, world.etcd.revision) == (writes, revision)
+
+
+def test_the_second_bridge_goes_on_when_the_first_ends(world: World) -> None:
+    first, second = world.bridge(), world.bridge()
+    world.tick()
+    assert leading(first, second) == [True, False]
+
+    first.close()
+    world.bridges.remove(first)
+    world.put("abc", {"cmd": "true", "state": "pending"})
+    world.tick()
+    world.tick()
+
+    assert second.leads
+    assert world.task("abc")["state"] == "done"
+
+
+def test_the_second_bridge_leads_before_workers_vanish_when_the_first_dies(world: World) -> None:
+    dies, second = world.bridge(), world.bridge()
+    world.tick()
+    world.bridges.remove(dies)
+    for _ in range(12):
+        world.tick(1)
+        assert "x/live_id-of-host-a" in world.etcd.records
+
+    assert second.leads
+
+
+def test_a_bridge_that_was_replaced_without_knowing_changes_nothing(world: World) -> None:
+    sleeper, second = world.bridge(), world.bridge()
+    command = world.submit("true")
+    sleeper.step()
+    world.bridges.remove(sleeper)
+    for _ in range(4):
+        world.tick(3)
+    assert second.leads
+    ended = world.etcd.records[f"x/task_{command.id}"]
+
+    world.submit("echo", "news")
+    assert leading(sleeper) == [True]
+    sleeper.step()
+
+    assert leading(sleeper) == [False]
+    assert world.etcd.records[f"x/task_{command.id}"] == ended
+
+
+def test_an_outage_of_etcd_stops_nothing_and_is_caught_up(world: World) -> None:
+    world.bridge()
+    running = world.submit("true")
+    world.tick()
+    world.etcd.reachable = False
+    world.agents.connect("host-b", now=world.now)
+    later = [world.submit("echo", str(number)) for number in range(250)]
+    for _ in range(4):
+        world.tick(60)
+    assert set(Command.objects.values_list("state", flat=True)) == {"done"}
+
+    world.etcd.reachable = True
+    world.tick()
+    world.tick()
+
+    assert {world.task(command.id)["state"] for command in [running, *later]} == {"done"}
+    assert world.record("worker_id-of-host-b")["wn"]["state"] == "connected"
+
+
+def test_a_wiped_etcd_is_filled_again(world: World) -> None:
+    world.bridge()
+    world.put("abc", {"cmd": "true", "state": "pending"})
+    commands = [world.submit("echo", str(number)) for number in range(120)]
+    world.tick()
+    world.tick()
+    before = {key: record.value for key, record in world.etcd.records.items()}
+    world.etcd.wipe()
+    world.tick()
+    world.tick()
+
+    assert {key: record.value for key, record in world.etcd.records.items()} == before
+    assert len(before) == len(commands) + 4
+
+
+def test_workers_of_before_that_nobody_knows_are_disconnected(world: World) -> None:
+    old = {"wn": {"id": "old", "address": "TBD", "state": "connected"}}
+    world.etcd.apply([Put("x/worker_old", json.dumps(old).encode()), Put("x/live_old", b"")], [])
+    world.bridge()
+    world.tick()
+
+    assert world.record("worker_old") == {"wn": {**old["wn"], "state": "disconnected"}}
+    assert "x/live_old" not in world.etcd.records
+
+
+def test_an_outage_of_the_database_is_waited_out(world: World, monkeypatch: Any) -> None:
+    bridge = world.bridge()
+    world.tick()
+
+    def away(*_: object) -> Any:
+        raise OperationalError("server closed the connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(term, "subjects_after", away)
+        patch.setattr("workers.bridge.loop.connection.close", lambda: None)
+        assert not bridge.step()
+    command = world.submit("true")
+    world.tick()
+    world.tick()
+
+    assert world.task(command.id)["state"] == "done"
+
+
+def test_a_record_that_etcd_refuses_keeps_no_other_back(world: World, monkeypatch: Any) -> None:
+    world.bridge()
+    write = MemoryLink.write
+
+    def picky(link: MemoryLink, puts: Any, deletes: Any, guards: Any) -> int | None:
+        if any(b"poison" in put.value for put in puts):
+            raise Refused("request is too large")
+        return write(link, puts, deletes, guards)
+
+    monkeypatch.setattr(MemoryLink, "write", picky)
+    commands = [world.submit("echo", word) for word in ("a", "poison", "b")]
+    world.put("poison", {"cmd": "poison", "state": "pending"})
+    world.tick()
+    world.tick()
+
+    assert [world.task(command.id) and world.task(command.id)["state"] for command in commands] == [
+        "done",
+        None,
+        "done",
+    ]
+
+
+def test_a_bridge_without_an_address_says_what_to_set() -> None:
+    with pytest.raises(ConfigurationError, match="ETCD_ENDPOINTS"):
+        make_bridge()
