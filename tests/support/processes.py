@@ -207,9 +207,19 @@ class Processes:
         process.wait_for_line(" ready.", timeout_s=60)
         return process
 
-    def stop_all(self) -> None:
-        """Stops everything that still runs, and shows what each said (pytest prints it where the test failed)."""
+    @property
+    def running(self) -> list[Process]:
+        """What was started and has not ended."""
+        return [process for process in self._started if process.alive]
+
+    def end_all(self) -> None:
+        """Stops everything that still runs, and what agents left running."""
         for process in reversed(self._started):
             process.stop()
-            print(f"--- {' '.join(process.argv)}\n{process.output[-LOG_TAIL_CHARACTERS:]}")  # noqa: T201
         end_all_of(self.folder)
+
+    def stop_all(self) -> None:
+        """Stops everything, and shows what each said (pytest prints it where the test failed)."""
+        self.end_all()
+        for process in reversed(self._started):
+            print(f"--- {' '.join(process.argv)}\n{process.output[-LOG_TAIL_CHARACTERS:]}")  # noqa: T201

@@ -6,6 +6,7 @@ Invariant: a command is sent under an attempt that its row already carries when 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from random import random
 
 from django.db import transaction
@@ -25,6 +26,7 @@ from workers.store.rows import BATCH_SIZE, announce_ended, claimed, event_of, lo
 
 PLACED = ["state", "attempt", "worker", "reason", "scheduled_at", "accepted_at", "remind_at", "ack_by"]
 WAITING = ["reason", "remind_at"]
+PLACED_AT_ONCE_MAX = 50
 TOO_LATE = ["state", "reason", "ended_at", "remind_at"]
 
 
@@ -35,6 +37,22 @@ def place_pending(now: datetime) -> bool:
         return False
     limit = int(min(_room(), BATCH_SIZE))
     return limit > 0 and _place(due, limit, now, again_at=None) == limit
+
+
+def place_after_commit(count: int, now: datetime) -> None:
+    """Has so many commands that are being submitted placed once the transaction has committed.
+
+    A few are placed by the submitter itself, which is quicker than any message; where that fails the sweeper does it.
+    """
+    if count > PLACED_AT_ONCE_MAX:
+        dispatch.wake_after_commit()
+    else:
+        transaction.on_commit(partial(_place_at_once, now), robust=True)
+
+
+def _place_at_once(now: datetime) -> None:
+    if place_pending(now):
+        dispatch.wake()
 
 
 def tell_waiting(now: datetime) -> None:
