@@ -84,9 +84,11 @@ class Process:
     cwd: Path = ROOT
     user: str | None = None
     popen: subprocess.Popen[bytes] | None = None
+    _group_ended: bool = False
 
     def start(self) -> Self:
         """Starts the program; its log is appended to, so that a restart keeps what was said before."""
+        self._group_ended = False
         with self.log.open("ab") as output:
             self.popen = subprocess.Popen(
                 self.argv,
@@ -160,12 +162,13 @@ class Process:
         self.kill()
 
     def kill(self) -> None:
-        """Kills the program and its children at once, as a crash would."""
-        if self.popen is None:
+        """Kills the program and its children at once, as a crash would; once, since its pid may be another's later."""
+        if self.popen is None or self._group_ended:
             return
         with suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
+        self._group_ended = True
 
 
 class Processes:
