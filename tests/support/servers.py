@@ -13,8 +13,9 @@ import sysconfig
 import tempfile
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -174,24 +175,34 @@ class EtcdServer(Server):
 
     name = "etcd"
 
-    def __init__(self, *options: str, scheme: str = "http") -> None:
+    def __init__(self, *options: str, scheme: str = "http", member: int = 0, peer_ports: Sequence[int] = ()) -> None:
         self.options, self.scheme = options, scheme
-        self.peer_port = free_port()
+        self.member, self.peer_ports = member, tuple(peer_ports) or (free_port(),)
         super().__init__()
+
+    @classmethod
+    @contextmanager
+    def cluster(cls, size: int) -> "Iterator[list[EtcdServer]]":
+        """Members of one cluster, which start together; each ends with the thread that started it."""
+        peer_ports = [free_port() for _ in range(size)]
+        with ThreadPoolExecutor(size) as starting, ExitStack() as stack:
+            begun = [starting.submit(cls, member=member, peer_ports=peer_ports) for member in range(size)]
+            yield [stack.enter_context(closing(member.result())) for member in begun]
 
     @property
     def url(self) -> str:
         return f"{self.scheme}://{LOOPBACK}:{self.port}"
 
     def command(self) -> Sequence[str]:
-        peer = f"http://{LOOPBACK}:{self.peer_port}"
+        peers = [f"http://{LOOPBACK}:{port}" for port in self.peer_ports]
         options = {
+            "--name": f"member{self.member}",
             "--data-dir": str(self.folder / "data"),
             "--listen-client-urls": self.url,
             "--advertise-client-urls": self.url,
-            "--listen-peer-urls": peer,
-            "--initial-advertise-peer-urls": peer,
-            "--initial-cluster": f"default={peer}",
+            "--listen-peer-urls": peers[self.member],
+            "--initial-advertise-peer-urls": peers[self.member],
+            "--initial-cluster": ",".join(f"member{number}={peer}" for number, peer in enumerate(peers)),
             "--log-level": "error",
         }
         arguments = [word for option in options.items() for word in option]

@@ -164,7 +164,7 @@ class EtcdLink:
             for prefix in prefixes
         ]
         body = "\n".join(json.dumps(one) for one in created).encode()
-        self._call("kv/range", {"key": _b64(b"\0"), "count_only": True})  # finds an endpoint, and a token that is valid
+        self.present(prefixes[:1])  # finds an endpoint that answers, and has a token that is valid
         endpoint = self._endpoints[self._current]
         connection = _connect(endpoint, self._tls)
         try:
