@@ -43,6 +43,11 @@ class HostOut(Schema):
     slots: int
     running: int
     version: str
+    counters: dict[str, int] = Field(
+        description="how the commands ended that it was given",
+        examples=[{"done": 7, "failed": 1, "dead": 0, "cancelled": 0}],
+    )
+    fence: int = Field(description="fencing token of its agent's session; grows with each")
     last_seen_at: datetime
     registered_at: datetime
 

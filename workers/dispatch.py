@@ -6,14 +6,15 @@ sweepers, so an order needs to live in a queue only until it would be repeated.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from celery import Celery, current_app
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from kombu.exceptions import OperationalError
 
 from workers.core.attention import ORDER_LIFE_S
+from workers.models import Worker
 from workers.protocol import RECEIVE_TASK, Order, Orders, chunks, encode
 
 logger = logging.getLogger(__name__)
@@ -42,11 +43,12 @@ class BrokerTransport:
 
     def send(self, orders: Mapping[str, Sequence[Order]]) -> None:
         try:
+            fences = fences_of(orders)
             with self._app.producer_pool.acquire(block=True) as producer:
                 for host, batch in orders.items():
                     for part in chunks(batch, ORDERS_PER_MESSAGE):
-                        self._send_part(producer, host, part)
-        except (OperationalError, OSError) as error:
+                        self._send_part(producer, host, part, fences.get(host, 0))
+        except (OperationalError, OSError, DatabaseError) as error:
             logger.warning("orders.not_sent hosts=%s error=%s", ",".join(orders), error)
 
     def wake(self) -> None:
@@ -55,8 +57,8 @@ class BrokerTransport:
         except (OperationalError, OSError) as error:
             logger.warning("dispatch.not_woken error=%s", error)
 
-    def _send_part(self, producer: object, host: str, part: list[Order]) -> None:
-        envelope = Orders(host=host, sent_at=time.time(), orders=part)
+    def _send_part(self, producer: object, host: str, part: list[Order], fence: int) -> None:
+        envelope = Orders(host=host, sent_at=time.time(), orders=part, fence=fence)
         self._app.send_task(
             RECEIVE_TASK,
             args=[encode(envelope)],
@@ -65,6 +67,11 @@ class BrokerTransport:
             expires=ORDER_LIFE_S,
             retry_policy=SEND_RETRY,
         )
+
+
+def fences_of(hosts: Iterable[str]) -> dict[str, int]:
+    """The fencing token of the session that holds each name."""
+    return dict(Worker.objects.filter(name__in=list(hosts)).values_list("name", "fence"))
 
 
 _transport: Transport = BrokerTransport()

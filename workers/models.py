@@ -6,6 +6,8 @@ from django.db.models import Q
 
 from workers.core.states import COMMAND, WORKER
 
+OUTCOMES = ("done", "failed", "dead", "cancelled")
+
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def connected(self) -> "WorkerQuerySet":
@@ -36,12 +38,18 @@ class Worker(models.Model):
     silent_at = models.DateTimeField(db_index=True, help_text="disconnected when nothing is heard by then")
     changed_at = models.DateTimeField(help_text="when the state last changed")
     session_started_at = models.FloatField(default=0, help_text="Unix s by the agent's clock; the newer session wins")
+    fence = models.PositiveBigIntegerField(default=0, help_text="fencing token of its session; grows with each")
     stopped = models.BooleanField(default=False, help_text="its session said goodbye; only a new one connects it")
     applied_seq = models.PositiveBigIntegerField(default=0, help_text="last report applied of the session")
     gap_seq = models.PositiveBigIntegerField(default=0, help_text="report that came although some before it had not")
     turn = models.PositiveBigIntegerField(default=0, help_text="grows with each command given; the lowest is next")
     refused_reports = models.PositiveBigIntegerField(default=0, help_text="reports of sessions that are not its own")
     refused_session = models.CharField(max_length=64, blank=True, help_text="the session that was refused last")
+
+    done_count = models.PositiveBigIntegerField(default=0, help_text="its commands that ended with exit code 0")
+    failed_count = models.PositiveBigIntegerField(default=0, help_text="its commands that ended otherwise")
+    dead_count = models.PositiveBigIntegerField(default=0, help_text="its commands that never ran or were lost")
+    cancelled_count = models.PositiveBigIntegerField(default=0, help_text="its commands that were cancelled")
 
     objects = WorkerQuerySet.as_manager()
 
@@ -50,6 +58,11 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """How the commands ended that it was given, over all time."""
+        return {outcome: getattr(self, f"{outcome}_count") for outcome in OUTCOMES}
 
 
 class CommandQuerySet(models.QuerySet["Command"]):
@@ -149,6 +162,11 @@ class Command(models.Model):
     def succeeded(self) -> bool:
         return self.state == "done" and self.exit_code == 0
 
+    @property
+    def outcome(self) -> str:
+        """A final state, with `failed` for what is done but did not succeed."""
+        return "failed" if self.state == "done" and not self.succeeded else self.state
+
 
 class CommandAttempt(models.Model):
     """An attempt of a command that ended badly and was followed by another; the row itself holds the last one.
@@ -158,7 +176,7 @@ class CommandAttempt(models.Model):
 
     command = models.ForeignKey(Command, on_delete=models.CASCADE, related_name="attempts")
     attempt = models.PositiveIntegerField()
-    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="given_up")
+    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     state = models.CharField(max_length=16)
     reason = models.TextField(blank=True)
     exit_code = models.IntegerField(null=True)

@@ -128,15 +128,33 @@ class SetDraining(Struct, tag="draining", kw_only=True, frozen=True):
     draining: bool
 
 
-Order: TypeAlias = RunCommand | KeepTask | StopUnit | QueryUnits | Applied | SetDraining
+class Admitted(Struct, tag="admitted", kw_only=True, frozen=True):
+    """This session holds the host's name under a fencing token, which grows with each session that does."""
+
+    session: str
+    fence: int
+
+
+class Superseded(Struct, tag="superseded", kw_only=True, frozen=True):
+    """A newer session holds the name: this one takes nothing more, and ends."""
+
+    session: str
+    reason: str
+
+
+Order: TypeAlias = RunCommand | KeepTask | StopUnit | QueryUnits | Applied | SetDraining | Admitted | Superseded
 
 
 class Orders(Struct, kw_only=True, frozen=True):
-    """Control → one agent. An agent refuses orders addressed to another host."""
+    """Control → one agent. An agent refuses orders addressed to another host.
+
+    `fence` is the token of the session they are for: an agent with an older one has lost its name.
+    """
 
     host: str
     sent_at: float
     orders: list[Order]
+    fence: int = 0
 
 
 class Accepted(Struct, tag="accepted", kw_only=True, frozen=True):

@@ -15,6 +15,7 @@ from django.db import connection
 from django.test import TestCase
 
 from workers import dispatch, store
+from workers.agent.core.holding import Holding, NameLost
 from workers.protocol import (
     Accepted,
     Applied,
@@ -85,6 +86,10 @@ class FakeAgent:
     held: dict[Unit, RunCommand] = field(default_factory=dict)
     spool: list[Numbered] = field(default_factory=list)
     next_seq: int = 1
+    holding: Holding = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.holding = Holding(self.session)
 
     def report(self, *reports: Report) -> None:
         for report in reports:
@@ -131,11 +136,20 @@ class FakeAgents:
             self.published += [(host, order) for order in batch]
             agent = self.agents.get(host)
             if agent is not None and agent.alive:
-                envelope = encode(Orders(host=host, sent_at=0, orders=list(batch)))
-                agent.orders += decode_orders(envelope).orders
+                fence = dispatch.fences_of([host]).get(host, 0)
+                envelope = encode(Orders(host=host, sent_at=0, orders=list(batch), fence=fence))
+                self._take_in(agent, decode_orders(envelope))
 
     def wake(self) -> None:
         self.wakes += 1
+
+    def _take_in(self, agent: FakeAgent, envelope: Orders) -> None:
+        try:
+            agent.holding.check(envelope)
+        except NameLost:
+            agent.alive = False
+        else:
+            agent.orders += envelope.orders
 
     def connect(self, *hosts: str, now: datetime, worker_id: str = "", **fields: Any) -> None:
         """Starts an agent on each host; `fields` are those of `protocol.Heartbeat`, such as labels."""

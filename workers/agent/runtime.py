@@ -18,6 +18,7 @@ from scheduler_project.toolkit.errors import ConfigurationError
 from workers.agent import facts
 from workers.agent.commands import Commands
 from workers.agent.config import AgentConfig
+from workers.agent.core.holding import Holding, NameLost
 from workers.agent.core.orders import DRAINING, STOPPED_BEFORE
 from workers.agent.folders import UNITS
 from workers.agent.journal import Entry, Journal
@@ -27,6 +28,7 @@ from workers.agent.link import SupervisorLink
 from workers.agent.reporter import Publish, Reporter
 from workers.executors import available
 from workers.protocol import (
+    Admitted,
     Applied,
     Heartbeat,
     KeepTask,
@@ -37,6 +39,7 @@ from workers.protocol import (
     RunCommand,
     SetDraining,
     StopUnit,
+    Superseded,
     Unknown,
     encode,
     kind_of,
@@ -61,6 +64,8 @@ class AgentRuntime:
         self._worker_id = self._identify()
         self._session = uuid.uuid4().hex
         self._started_at = time.time()
+        self._holding = Holding(self._session)
+        self._superseded = False
         self._executors = available()
         self._link = SupervisorLink(config.state_dir, self._journal.transaction)
         self._commands = Commands(config, self._journal, self._link)
@@ -95,7 +100,9 @@ class AgentRuntime:
         self._lock.close()
 
     def receive(self, orders: Orders) -> None:
-        """Returns once orders are in the journal. Raises TimeoutError when that takes too long."""
+        """Returns once orders are in the journal. Raises TimeoutError when that takes too long, and NameLost when they
+        are for a newer agent of this name.
+        """
         self.deliver(orders).result(RECEIVE_WITHIN_S)
 
     def deliver(self, orders: Orders) -> "Future[None]":
@@ -110,13 +117,25 @@ class AgentRuntime:
 
     def _receive(self, orders: Orders, done: "Future[None]") -> None:
         try:
+            self._holding.check(orders)
             with self._journal.transaction():
                 for order in orders.orders:
                     self._carry_out(order, time.time())
+        except NameLost as lost:
+            done.set_exception(lost)
+            self._give_way(lost)
         except Exception as error:
             done.set_exception(error)
             raise
-        done.set_result(None)
+        else:
+            done.set_result(None)
+
+    def _give_way(self, lost: NameLost) -> None:
+        """Says why, once, and ends; what runs here goes on under its supervisor."""
+        if not self._superseded:
+            self._superseded = True
+            log.critical("agent.superseded host=%s %s; it takes nothing more and ends", self._config.host, lost)
+            self._on_fatal()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -173,6 +192,8 @@ class AgentRuntime:
                 self._journal.after_commit(lambda: self._reporter.applied(order.session, order.seq))
             case SetDraining():
                 self._journal.remember(DRAINING_KEY, DRAINING if order.draining else "")
+            case Admitted() | Superseded():
+                log.debug("order.heard host=%s %s", self._config.host, order)
 
     def _take(self, order: RunCommand | KeepTask, now: float) -> None:
         known = self._journal.latest(order.unit)

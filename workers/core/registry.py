@@ -5,6 +5,7 @@ Invariant: a session that has been followed by a newer one never counts again.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from workers.protocol import Heartbeat
@@ -32,6 +33,7 @@ class Claim(StrEnum):
     TAKEN_OVER = "taken over"
     RENAMED = "renamed"
     REFUSED = "refused"
+    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,21 @@ def judge(heartbeat: Heartbeat, by_name: Known | None, by_id: Known | None) -> J
     if by_name is None:
         return Judgement(Claim.NEW, "its agent connected for the first time")
     if _held_against(heartbeat, by_name):
-        return Judgement(Claim.REFUSED, f"a newer agent, {by_name.id}, has claimed the name {by_name.name}")
+        return Judgement(Claim.SUPERSEDED, f"a newer agent, {by_name.id}, has claimed the name {by_name.name}")
     return Judgement(Claim.TAKEN_OVER, f"the name passed from worker {by_name.id} to {heartbeat.worker_id}")
+
+
+def next_fence(fence: int, now: datetime) -> int:
+    """The fencing token of a new session. It is not below the Unix time in seconds, so that it grows also where the
+    worker had been removed and its last token with it.
+    """
+    return max(fence + 1, int(now.timestamp()))
 
 
 def _judge_session(heartbeat: Heartbeat, row: Known) -> Judgement:
     if heartbeat.session != row.session:
         if _held_against(heartbeat, row):
-            return Judgement(Claim.REFUSED, "its agent has been started anew since this session")
+            return Judgement(Claim.SUPERSEDED, "its agent has been started anew since this session")
         return Judgement(Claim.RESTARTED, "its agent was started")
     if row.stopped and not heartbeat.stopping:
         return Judgement(Claim.REFUSED, "its agent had said that it stops")

@@ -16,16 +16,17 @@ from scheduler_project.toolkit import events
 from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.errors import Conflict, NotFound
 from workers import dispatch
-from workers.core.registry import Claim, Judgement, Known, judge, newest
+from workers.core.registry import Claim, Judgement, Known, judge, newest, next_fence
 from workers.core.states import COMMAND
-from workers.models import Command, CommandAttempt, Worker
-from workers.protocol import Heartbeat, SetDraining
+from workers.models import Command, Worker
+from workers.protocol import Admitted, Heartbeat, Order, SetDraining, Superseded
 from workers.store.rows import BATCH_SIZE, claimed, locked
 from workers.units import host_lost_listeners
 
 logger = logging.getLogger(__name__)
 STOPPED = "stopped by its operator"
 STATED = ["address", "version", "labels", "facts", "slots", "running", "last_seen_at", "silent_at"]
+REFUSING = frozenset({Claim.REFUSED, Claim.SUPERSEDED})
 CONNECTING = frozenset({Claim.NEW, Claim.RETURNED, Claim.RESTARTED, Claim.TAKEN_OVER, Claim.RENAMED})
 
 
@@ -71,8 +72,8 @@ def _apply_heartbeat(heartbeat: Heartbeat, now: datetime) -> None:
         by_name = next((row for row in found if row.name == heartbeat.host), None)
         by_id = next((row for row in found if row.id == heartbeat.worker_id), None)
         judgement = judge(heartbeat, _known(by_name), _known(by_id))
-        if judgement.claim is Claim.REFUSED:
-            _refuse(by_name or by_id, heartbeat, judgement.reason, now)
+        if judgement.claim in REFUSING:
+            _refuse(by_name or by_id, heartbeat, judgement, now)
             return
         worker = _claim(by_name or by_id, heartbeat, judgement, now)
     if judgement.claim in CONNECTING and worker.state == "connected":
@@ -136,13 +137,16 @@ def _known(row: Worker | None) -> Known | None:
     return Known(row.id, row.name, row.session, row.session_started_at, row.state == "connected", row.stopped)
 
 
-def _refuse(row: Worker | None, heartbeat: Heartbeat, reason: str, now: datetime) -> None:
-    """Recorded once for each session."""
+def _refuse(row: Worker | None, heartbeat: Heartbeat, judgement: Judgement, now: datetime) -> None:
+    """Recorded once for each session; one that was followed by another is told each time, until it has heard it."""
+    if judgement.claim is Claim.SUPERSEDED:
+        told = Superseded(session=heartbeat.session, reason=judgement.reason)
+        dispatch.publish_after_commit({heartbeat.host: [told]})
     if row is None or row.refused_session == heartbeat.session:
         return
     row.refused_session = heartbeat.session
     row.save(update_fields=["refused_session"])
-    message = f"session {heartbeat.session} at {heartbeat.address} is refused: {reason}"
+    message = f"session {heartbeat.session} at {heartbeat.address} is refused: {judgement.reason}"
     events.record([events.NewEvent("worker.refused", f"worker:{row.name}", message, "warning")], now)
 
 
@@ -151,6 +155,7 @@ def _claim(row: Worker | None, heartbeat: Heartbeat, judgement: Judgement, now: 
     if worker.id != heartbeat.worker_id:
         _change_id(worker, heartbeat.worker_id)
     was_connected = row is not None and row.state == "connected"
+    followed = worker.session if was_connected and worker.session != heartbeat.session else ""
     _take_over_facts(worker, heartbeat, now)
     if heartbeat.stopping:
         worker.state, worker.reason, worker.stopped = "disconnected", STOPPED, True
@@ -160,17 +165,30 @@ def _claim(row: Worker | None, heartbeat: Heartbeat, judgement: Judgement, now: 
         worker.changed_at = now
     worker.save(force_insert=row is None)
     if judgement.claim in CONNECTING and not heartbeat.stopping:
-        data = {"claim": judgement.claim.value, "session": worker.session}
+        data = {"claim": judgement.claim.value, "session": worker.session, "fence": worker.fence, "followed": followed}
         _record(worker, "worker.connected", "info", data, now)
-        dispatch.publish_after_commit({worker.name: [SetDraining(draining=worker.draining)]})
+        _admit(worker, followed)
     if heartbeat.stopping and was_connected:
         _tell_lost([worker], now)
     return worker
 
 
+def _admit(worker: Worker, followed: str) -> None:
+    """Tells the new session its token and whether it drains, and the one that it follows, if it still lives, why."""
+    orders: list[Order] = [
+        Admitted(session=worker.session, fence=worker.fence),
+        SetDraining(draining=worker.draining),
+    ]
+    if followed:
+        reason = f"a newer agent at {worker.address} holds the name, with the fencing token {worker.fence}"
+        orders.append(Superseded(session=followed, reason=reason))
+    dispatch.publish_after_commit({worker.name: orders})
+
+
 def _take_over_facts(worker: Worker, heartbeat: Heartbeat, now: datetime) -> None:
     if worker.session != heartbeat.session:
         worker.session, worker.session_started_at = heartbeat.session, heartbeat.started_at
+        worker.fence = next_fence(worker.fence, now)
         worker.applied_seq, worker.gap_seq, worker.stopped = 0, 0, False
     worker.name = heartbeat.host
     worker.address, worker.version = heartbeat.address, heartbeat.version
@@ -197,7 +215,6 @@ def _ask_for_work(worker: Worker, now: datetime) -> None:
         Command.objects.filter(state="pending", remind_at__gt=now).update(remind_at=now)
         known = Q(accepted_at__isnull=False) | Q(state__in=COMMAND.final)
         Command.objects.filter(known, worker=worker, remind_at__gt=now).update(remind_at=now)
-        CommandAttempt.objects.filter(worker=worker, stop_at__gt=now).update(stop_at=now)
         dispatch.wake_after_commit()
 
 

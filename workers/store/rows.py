@@ -1,6 +1,7 @@
 """Small pieces that all writers of this package share: row locks, unit names, events of commands, the signal."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -8,7 +9,8 @@ from typing import TypeVar
 from django.db import connection, models, transaction
 
 from scheduler_project.toolkit import events
-from workers.models import Command
+from scheduler_project.toolkit.bulk import update_rows
+from workers.models import OUTCOMES, Command, Worker
 from workers.signals import commands_ended
 
 logger = logging.getLogger(__name__)
@@ -43,9 +45,21 @@ def event_of(command: Command, actor: str = "", name: str = "") -> events.NewEve
 
 
 def announce_ended(commands: Sequence[Command]) -> None:
-    """Tells the apps above of final commands once the transaction has committed."""
+    """Counts final commands for their workers, and tells the apps above of them once the transaction has committed."""
     if commands:
+        _count(commands)
         transaction.on_commit(lambda: _send_ended(commands))
+
+
+def _count(commands: Sequence[Command]) -> None:
+    """The workers are locked last, as everywhere, and in the order of their ids."""
+    ended = Counter((command.worker_id, command.outcome) for command in commands if command.worker_id)
+    workers = list(locked(Worker.objects.filter(id__in={worker_id for worker_id, _ in ended}).order_by("id")))
+    for worker in workers:
+        for outcome in OUTCOMES:
+            field = f"{outcome}_count"
+            setattr(worker, field, getattr(worker, field) + ended[worker.id, outcome])
+    update_rows(workers, [f"{outcome}_count" for outcome in OUTCOMES])
 
 
 def record(commands: Iterable[Command], now: datetime, actor: str = "") -> None:

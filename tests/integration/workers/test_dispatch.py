@@ -47,6 +47,7 @@ def broker_at() -> Iterator[Callable[[str], Celery]]:
         app.close()
 
 
+@pytest.mark.django_db
 def test_orders_travel_in_batches_on_the_hosts_queue_and_expire(
     broker_at: BrokerAt, valkey_server: ValkeyServer
 ) -> None:
