@@ -1,6 +1,7 @@
 """Celery's side of the agent: it lives as long as the worker, and sends through the worker's connections."""
 
 import logging
+from functools import partial
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -43,7 +44,8 @@ class AgentStep(bootsteps.StartStopStep):
         """Raises SystemExit, after one clear line, when the configuration cannot be used."""
         try:
             config = agent_config(host_of(parent.app), env.effective())
-            self._agent = AgentRuntime(addressed(config, parent.app), publisher(parent.app), end_worker)
+            fail = partial(end_worker, parent)
+            self._agent = AgentRuntime(addressed(config, parent.app), publisher(parent.app), fail)
         except ConfigurationError as error:
             log.critical("agent.unusable %s", error)
             raise SystemExit(EXIT_FAILED) from error
@@ -84,6 +86,7 @@ def publisher(app: Celery) -> Publish:
     return publish
 
 
-def end_worker() -> None:
+def end_worker(worker: Any) -> None:
     """The worker ends as failed, so that whatever started it starts it again."""
+    worker.exitcode = EXIT_FAILED
     worker_state.should_terminate = EXIT_FAILED

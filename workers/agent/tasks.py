@@ -3,7 +3,6 @@
 import logging
 
 from celery import shared_task
-from celery.exceptions import Reject
 
 from workers.agent.core.holding import NameLost
 from workers.agent.step import running_agent
@@ -14,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @shared_task(name=RECEIVE_TASK)
 def receive(envelope: str) -> None:
-    """Hands orders to the agent; acknowledged when they are in its journal, left to a newer agent of the name."""
+    """Hands orders to the agent; acknowledged when they are in its journal, or on their way to a newer one."""
     try:
         orders = decode_orders(envelope)
     except UnreadableEnvelope as error:
@@ -22,5 +21,6 @@ def receive(envelope: str) -> None:
         return
     try:
         running_agent().receive(orders)
-    except NameLost as lost:
-        raise Reject(str(lost), requeue=True) from lost
+    except NameLost:
+        request = receive.request
+        receive.apply_async(args=[envelope], queue=request.delivery_info["routing_key"], expires=request.expires)
