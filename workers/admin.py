@@ -9,11 +9,11 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 
 from scheduler_project.toolkit.access import Role, role_of
 from workers import store
-from workers.models import Command, Worker
+from workers.models import Command, CommandAttempt, Worker
 
 
 class LookOnlyAdmin(ModelAdmin):
@@ -63,13 +63,44 @@ class WorkerAdmin(LookOnlyAdmin):
         self.message_user(request, f"{word}: {', '.join(names)}", messages.SUCCESS)
 
 
+class AttemptInline(TabularInline):
+    """The attempts of a command that were followed by a retry."""
+
+    model = CommandAttempt
+    fields = ("attempt", "worker", "state", "exit_code", "signal", "start_error", "reason", "started_at", "ended_at")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+    verbose_name_plural = "earlier attempts"
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return role_of(request.user) >= Role.VIEWER
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(Command)
 class CommandAdmin(LookOnlyAdmin):
-    list_display = ("id", "state", "argv", "worker", "exit_code", "created_at", "ended_at", "reason")
-    list_filter = ("state", "worker", "timed_out")
+    list_display = (
+        "id",
+        "state",
+        "argv",
+        "worker",
+        "user",
+        "priority",
+        "attempt",
+        "array_index",
+        "exit_code",
+        "created_at",
+        "ended_at",
+        "reason",
+    )
+    list_filter = ("state", "worker", "timed_out", "start_error_kind")
     list_select_related = ("worker",)
-    search_fields = ("id", "owner", "on", "reason")
+    search_fields = ("id", "array_id", "owner", "on", "reason")
     exclude = ("stdin",)
+    inlines = (AttemptInline,)
     actions = ("cancel",)
 
     @admin.action(description="Cancel", permissions=["operate"])

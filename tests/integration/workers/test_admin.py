@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from workers import store
 from workers.core.commands import NewCommand
-from workers.models import Command, Worker
+from workers.models import Command, CommandAttempt, Worker
 from workers.testing import FakeAgents
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +48,14 @@ def test_lists_and_rows_can_be_seen_and_searched(login_as: LoginAs, command: Com
     assert client.get(f"/admin/workers/worker/{Worker.objects.get().id}/change/").status_code == 200
     assert client.get(f"/admin/workers/command/{command.id}/change/").status_code == 200
     assert client.get(f"/admin/workers/command/{command.id}/delete/").status_code == 403
+
+
+def test_the_row_of_a_command_shows_its_earlier_attempts(login_as: LoginAs, command: Command) -> None:
+    CommandAttempt.objects.create(command=command, attempt=1, state="done", exit_code=99, reason="the first try")
+
+    page = login_as("viewer").get(f"/admin/workers/command/{command.id}/change/")
+
+    assert b"the first try" in page.content
 
 
 def test_without_a_role_nothing_is_seen(login_as: LoginAs, command: Command) -> None:

@@ -89,6 +89,31 @@ def test_all_of_them_sweeping_repeats_each_order_once(agents: FakeAgents, monkey
     assert len(sent) == len(set(sent)) == 20
 
 
+def test_the_bound_of_an_array_holds_while_all_of_them_place_and_end_its_commands(agents: FakeAgents) -> None:
+    agents.connect("host-a", now=NOW, slots=100)
+    session = Worker.objects.get().session
+    store.submit_array(NewCommand(argv=["true"], retries=1, retry_delay_s=0), "0-39", 5, NOW)
+    sent = Command.objects.filter(state__in=["scheduled", "running"])
+    most: list[int] = []
+
+    def carry_out() -> None:
+        while Command.objects.filter(state__in=["pending", "scheduled"]).exists():
+            store.place_pending(NOW)
+            most.append(sent.count())
+            ended = [
+                Ended(unit=f"command/{id}", attempt=attempt, at=0, exit_code=0 if attempt > 1 else 1)
+                for id, attempt in sent.values_list("id", "attempt")[:2]
+            ]
+            numbered = [Numbered(number, report) for number, report in enumerate(ended, 1)]
+            store.apply_reports(Reports(host="host-a", session=session, sent_at=0, reports=numbered), NOW)
+
+    at_once(carry_out)
+
+    assert max(most) == 5
+    assert set(Command.objects.values_list("state", "attempt", "retried")) == {("done", 2, 1)}
+    assert not Command.objects.filter(held_by__isnull=False).exists()
+
+
 def test_one_key_submitted_by_all_of_them_is_one_command(agents: FakeAgents) -> None:
     at_once(lambda: store.submit([NewCommand(argv=["true"], idempotency_key="k1")], NOW))
 

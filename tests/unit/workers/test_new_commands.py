@@ -26,6 +26,15 @@ from workers.core.commands import ARGV_BYTES_MAX, STDIN_BYTES_MAX, NewCommand, f
         ({"grace_s": math.nan}, "grace_s", "0 or more"),
         ({"start_within_s": math.inf}, "start_within_s", "0 or more"),
         ({"stdin": b"x" * (STDIN_BYTES_MAX + 1)}, "stdin", "longer than"),
+        ({"user": "root; id"}, "user", "no user's name or number"),
+        ({"user": "-x"}, "user", "no user's name or number"),
+        ({"memory_mb": -1}, "memory_mb", "from 0 to"),
+        ({"cpu_seconds": 2**31}, "cpu_seconds", "from 0 to"),
+        ({"open_files": -1}, "open_files", "from 0 to"),
+        ({"priority": -1001}, "priority", "from -1000 to 1000"),
+        ({"retries": 101}, "retries", "from 0 to 100"),
+        ({"retry_delay_s": math.nan}, "retry_delay_s", "0 or more"),
+        ({"output_limit_bytes": -1}, "output_limit_bytes", "from 0 to"),
     ],
 )
 def test_each_fault_is_named_with_its_path(changes: dict[str, Any], path: str, part: str) -> None:
