@@ -1,6 +1,6 @@
 """Copies a command's output to ours while it runs and turns its end into our exit code.
 
-Invariant: every byte is written once, in order per stream, to the stream it came from.
+Invariant: every byte is written once, in order per stream, to the stream it came from. A new attempt begins anew.
 """
 
 import re
@@ -21,17 +21,23 @@ NO_SUCH_PROGRAM = re.compile(r"no such file|not found|errno 2\b", re.IGNORECASE)
 
 
 class Follower:
-    """Follows the output of one command, from its first byte."""
+    """Follows the output of one command, from its first byte; of one attempt, or of the last and those after it."""
 
-    def __init__(self, client: Client, command_id: str, streams: Sequence[str] = STREAMS) -> None:
+    def __init__(
+        self, client: Client, command_id: str, streams: Sequence[str] = STREAMS, attempt: int | None = None
+    ) -> None:
         self._client = client
         self._id = command_id
+        self._wanted = attempt
+        self._attempt = ""
         self._offsets = dict.fromkeys(streams, 0)
         self._ended: set[str] = set()
 
     def to_end(self) -> dict[str, Any]:
         """Writes the output until there is no more to come; says where not all was kept. Returns the ended command."""
         command = wait_for(self._end, f"{self._id} has not ended")
+        if self._wanted not in (None, command.get("attempt")):
+            return command
         for stream, offset in self._offsets.items():
             size = int(command.get(f"{stream}_bytes") or 0)
             if size > offset:
@@ -45,20 +51,38 @@ class Follower:
 
     def _end(self) -> dict[str, Any] | None:
         self.copy()
-        return ended_command(self._client, self._id) if len(self._ended) == len(self._offsets) else None
+        if len(self._ended) < len(self._offsets):
+            return None
+        command: dict[str, Any] = self._client.get("commands", self._id)
+        attempt_is_over = self._wanted is not None and self._wanted < int(command["attempt"])
+        return command if command["state"] in FINAL or attempt_is_over else None
 
     def _copy_stream(self, stream: str) -> None:
         """Writes until nothing more is there; the last piece of an ended command is the empty one."""
         while True:
             offset = self._offsets[stream]
-            path = address(("commands", self._id, "output"), {"stream": stream, "offset": offset})
-            answer = self._client.call("GET", path)
+            query = {"stream": stream, "offset": offset, "attempt": self._wanted}
+            answer = self._client.call("GET", address(("commands", self._id, "output"), query))
+            if self._begins_anew(answer.headers.get("x-attempt", "")):
+                continue
             write(stream, answer.body)
             self._offsets[stream] = int(answer.headers.get("x-next-offset", offset + len(answer.body)))
             if not answer.body:
                 if answer.headers.get("x-ended") == "true":
                     self._ended.add(stream)
                 return
+
+    def _begins_anew(self, attempt: str) -> bool:
+        """Whether the answer is of a later attempt than what was written, and so not where to go on."""
+        if attempt == self._attempt:
+            return False
+        before, self._attempt = self._attempt, attempt
+        if not any(self._offsets.values()):
+            return False
+        complain(f"attempt {before} of {self._id} ended; attempt {attempt} begins")
+        self._offsets = dict.fromkeys(self._offsets, 0)
+        self._ended.clear()
+        return True
 
 
 def write(stream: str, data: bytes) -> None:
@@ -68,12 +92,6 @@ def write(stream: str, data: bytes) -> None:
     target.flush()
 
 
-def ended_command(client: Client, command_id: str) -> dict[str, Any] | None:
-    """The command when it has ended, else None."""
-    found: dict[str, Any] = client.get("commands", command_id)
-    return found if found["state"] in FINAL else None
-
-
 def exit_code_of(command: Mapping[str, Any]) -> int:
     """Our exit code for an ended command: its own where it has one, else as a shell would say it."""
     if command.get("timed_out"):
@@ -81,7 +99,8 @@ def exit_code_of(command: Mapping[str, Any]) -> int:
     if command["state"] == "cancelled":
         return errors.INTERRUPTED
     if command.get("start_error"):
-        return NOT_FOUND if NO_SUCH_PROGRAM.search(command["start_error"]) else NOT_EXECUTABLE
+        why = command.get("start_error_kind") or command["start_error"]
+        return NOT_FOUND if NO_SUCH_PROGRAM.search(why) else NOT_EXECUTABLE
     if command.get("signal"):
         return SIGNALLED + int(command["signal"])
     code = command.get("exit_code")

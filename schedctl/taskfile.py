@@ -1,24 +1,45 @@
-"""Reads go-schedule's tasks file: `tasks: [{cmd, params}]`, all scalars as they are written.
+"""Reads a tasks file: go-schedule's `tasks: [{cmd, params}]`, all scalars as they are written, and our own keys beside.
 
 Invariant: every fault is found before anything is sent, and names the item and the key.
 """
 
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from schedctl.documents import kind_of, load_texts, read_text
 from schedctl.errors import BadFile
+from schedctl.taskfields import BY_NAME
+
+OTHER_KEYS = frozenset({"cmd", "params", "env", "stdin"})
 
 
-def read_tasks(name: str) -> list[list[str]]:
-    """The argv of each task; an empty file has none. Raises BadFile with every fault."""
+@dataclass(frozen=True)
+class TaskFile:
+    """The tasks of a file as the API takes them. `notes` tell of keys that mean nothing."""
+
+    tasks: list[dict[str, Any]]
+    notes: list[str]
+
+
+def read_tasks(name: str) -> TaskFile:
+    """An empty file has no tasks. Raises BadFile with every fault."""
     found = load_texts(read_text(name), name)
     if found is None or found == "":
-        return []
+        return TaskFile([], [])
     faults: list[str] = []
-    tasks = [argv_of(item, f"tasks[{index}]", faults) for index, item in enumerate(items_of(found, faults))]
+    items = items_of(found, faults)
+    tasks = [task_of(item, f"tasks[{index}]", faults) for index, item in enumerate(items)]
     if faults:
         raise BadFile("\n".join([f"{name}: nothing was scheduled:", *(f"  {fault}" for fault in faults)]))
-    return tasks
+    unknown = [
+        f"{name}: tasks[{index}].{key}: is no key of a task and is ignored"
+        for index, item in enumerate(items)
+        for key in item
+        if key not in OTHER_KEYS and key not in BY_NAME
+    ]
+    return TaskFile(tasks, unknown)
 
 
 def items_of(found: Any, faults: list[str]) -> list[Any]:
@@ -37,16 +58,31 @@ def items_of(found: Any, faults: list[str]) -> list[Any]:
     return items
 
 
-def argv_of(item: Any, path: str, faults: list[str]) -> list[str]:
+def task_of(item: Any, path: str, faults: list[str]) -> dict[str, Any]:
+    """One task as the API takes it."""
     if not isinstance(item, dict):
         faults.append(f"{path}: must be a mapping with cmd and params, not {kind_of(item)}")
-        return []
-    command, params = item.get("cmd", ""), item.get("params", "")
+        return {}
+    task: dict[str, Any] = {"argv": argv_of(item, path, faults)}
+    for key, field in BY_NAME.items():
+        if item.get(key, "") != "":
+            value = text_of(item[key], f"{path}.{key}", faults)
+            try:
+                task[field.sent_as] = field.read(value)
+            except ValueError as error:
+                faults.append(f"{path}.{key}: {error}")
+    if item.get("env", "") != "":
+        task["env"] = env_of(item["env"], f"{path}.env", faults)
+    if item.get("stdin", "") != "":
+        task["stdin"] = base64.b64encode(text_of(item["stdin"], f"{path}.stdin", faults).encode()).decode()
+    return task
+
+
+def argv_of(item: Mapping[str, Any], path: str, faults: list[str]) -> list[str]:
+    command = item.get("cmd", "")
     if command == "":
         faults.append(f"{path}.cmd: is missing; name the program to run")
-    elif not isinstance(command, str):
-        faults.append(f"{path}.cmd: must be text, not {kind_of(command)}")
-    return [str(command), *params_of(params, f"{path}.params", faults)]
+    return [text_of(command, f"{path}.cmd", faults), *params_of(item.get("params", ""), f"{path}.params", faults)]
 
 
 def params_of(params: Any, path: str, faults: list[str]) -> list[str]:
@@ -55,7 +91,18 @@ def params_of(params: Any, path: str, faults: list[str]) -> list[str]:
     if not isinstance(params, list):
         faults.append(f"{path}: must be a list, such as [hello, 30], not {kind_of(params)}")
         return []
-    for index, param in enumerate(params):
-        if not isinstance(param, str):
-            faults.append(f"{path}[{index}]: must be text, not {kind_of(param)}")
-    return [str(param) for param in params]
+    return [text_of(param, f"{path}[{index}]", faults) for index, param in enumerate(params)]
+
+
+def env_of(variables: Any, path: str, faults: list[str]) -> dict[str, str]:
+    if not isinstance(variables, dict):
+        faults.append(f"{path}: must be a mapping, such as LANG: C, not {kind_of(variables)}")
+        return {}
+    return {str(key): text_of(value, f"{path}.{key}", faults) for key, value in variables.items()}
+
+
+def text_of(value: Any, path: str, faults: list[str]) -> str:
+    if not isinstance(value, str):
+        faults.append(f"{path}: must be text, not {kind_of(value)}")
+        return ""
+    return value

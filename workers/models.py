@@ -176,7 +176,7 @@ class CommandAttempt(models.Model):
 
     command = models.ForeignKey(Command, on_delete=models.CASCADE, related_name="attempts")
     attempt = models.PositiveIntegerField()
-    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="given_up")
     state = models.CharField(max_length=16)
     reason = models.TextField(blank=True)
     exit_code = models.IntegerField(null=True)

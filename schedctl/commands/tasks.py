@@ -1,24 +1,23 @@
 """`schedctl tasks`: commands that run once on a worker."""
 
 import base64
-import contextlib
 import functools
 import itertools
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
 from schedctl import errors
+from schedctl.attending import Awaited, attend, attend_all, worst_of
 from schedctl.cli import Group, complain
-from schedctl.commands.options import TIMEOUT, Duration
+from schedctl.commands.options import TIMEOUT
 from schedctl.documents import read_bytes
-from schedctl.following import FINAL, Follower, ended_command, exit_code_of, explain
-from schedctl.session import Columns, Session, each, fields, with_session
+from schedctl.following import FINAL, Follower
+from schedctl.session import Columns, Session, fields, with_session
 from schedctl.tables import preview
+from schedctl.taskfields import given, task_options
 from schedctl.taskfile import read_tasks
-from schedctl.waiting import wait_for
 
 
 def previewed(item: Mapping[str, Any], stream: str) -> str:
@@ -32,7 +31,8 @@ COLUMNS: Columns = {
 }
 STATES = ("pending", "scheduled", "running", "done", "dead", "cancelled")
 LISTED = 1000
-WIDE = fields("exit_code", "signal", "created_at", "started_at", "ended_at", "argv", "on", "reason")
+MORE = ("exit_code", "signal", "attempt", "array_index", "created_at", "started_at", "ended_at", "argv", "on", "reason")
+WIDE = fields(*MORE)
 
 tasks = Group(
     "tasks",
@@ -40,12 +40,14 @@ tasks = Group(
     examples=("ls", "run --wait -- echo hello"),
 )
 ID = click.argument("task_id", metavar="ID")
-IDS = click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+IDS = click.argument("task_ids", metavar="[ID...]", nargs=-1)
+ARRAYS = click.option("--array", "arrays", multiple=True, metavar="ID", help="All tasks of an array; may be repeated.")
 
 
 @tasks.add("ls", "", "--state pending --worker host-a -o wide", "--all -o json")
 @click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
 @click.option("--worker", metavar="NAME", help="Only those on this worker.")
+@click.option("--array", metavar="ID", help="Only those of this array.")
 @click.option("--limit", type=click.IntRange(min=1), default=LISTED, show_default=True, help="At most so many.")
 @click.option("--all", "everything", is_flag=True, help="As many as there are.")
 @with_session
@@ -65,45 +67,60 @@ def get_task(session: Session, task_id: str) -> None:
     session.show_object(session.client.get("commands", task_id))
 
 
-@tasks.add("schedule", "-f examples/tasks.yml", "-f - < tasks.yml")
+@tasks.add("schedule", "-f examples/tasks.yml", "-f - < tasks.yml", "-f tasks.yml --on zone=a --wait")
 @click.option("-f", "--file", required=True, metavar="FILE", help="Tasks in go-schedule's format; - for stdin.")
+@click.option("--wait", is_flag=True, help="Wait for the end of all; exit with the worst exit code.")
+@task_options
 @with_session
-def schedule(session: Session, file: str) -> None:
-    """Schedule the tasks of a file (tasks: [{cmd, params}])."""
-    argvs = read_tasks(file)
-    body = {"commands": [{"argv": argv} for argv in argvs]}
-    show(session, session.client.create("commands", body=body)["items"] if argvs else [])
+def schedule(session: Session, /, file: str, wait: bool, **options: Any) -> int:
+    """Schedule the tasks of a file (tasks: [{cmd, params}]).
+
+    Options are for the tasks of the file that do not say it themselves.
+    """
+    found = read_tasks(file)
+    for note in found.notes:
+        complain(f"warning: {note}")
+    wanted = [{**given(options), **task} for task in found.tasks]
+    scheduled = session.client.create("commands", body={"commands": wanted})["items"] if wanted else []
+    if not wait or not scheduled:
+        show(session, scheduled)
+        return errors.OK
+    return wait_for_all(session, scheduled)
 
 
 @tasks.add(
     "run",
     "-- date",
     "--wait -- sh -c 'echo hi; exit 3'",
-    "--on host-a --env LANG=C --timeout 1m --wait -- df -h",
+    "--on zone=a --env LANG=C --timeout 1m --wait -- df -h",
     "--wait --stdin notes.txt -- wc -l",
+    "--array 0-99 --at-once 10 --retries 2 --wait -- sh -c 'echo $SCHEDULER_ARRAY_INDEX'",
     context_settings={"allow_interspersed_args": False},
 )
-@click.option("--on", "on", default="", metavar="EXPR", help="Where: a worker's name or an expression.")
 @click.option("--wait", is_flag=True, help="Show its output while it runs; exit with its exit code.")
-@click.option("--timeout", type=Duration(), help="Stop it after so long (30, 1m30s).")
+@task_options
 @click.option("--env", multiple=True, metavar="KEY=VALUE", help="A variable for it; may be repeated.")
-@click.option("--cwd", default="", metavar="DIR", help="Where on the worker it runs.")
 @click.option("--stdin", metavar="FILE", help="What it reads; - for standard input.")
 @click.argument("argv", metavar="-- ARGV...", nargs=-1, required=True, type=click.UNPROCESSED)
 @with_session
-def run(session: Session, /, argv: tuple[str, ...], wait: bool, env: tuple[str, ...], **options: Any) -> int:
-    """Run one command on a worker.
+def run(
+    session: Session, /, argv: tuple[str, ...], wait: bool, env: tuple[str, ...], stdin: str | None, **options: Any
+) -> int:
+    """Run one command on a worker, or with --array on many.
 
-    Without --wait its id is printed. With --wait the exit code is the
-    command's own, 128 + N for signal N, 127 or 126 when it cannot start,
-    124 at its time limit.
+    Without --wait its id is printed, or that of the array. With --wait the
+    exit code is the command's own, 128 + N for signal N, 127 or 126 when it
+    cannot start, 124 at its time limit; of an array the worst of all.
     """
-    command = {"argv": list(argv), "env": environment(env), **given(options)}
-    task = session.client.create("commands", body={"commands": [command]})["items"][0]
-    if not wait:
-        session.confirm(task, task["id"])
-        return errors.OK
-    return attend(session, task["id"])
+    command = {"argv": list(argv), **given(options)}
+    if env:
+        command["env"] = environment(env)
+    if stdin:
+        command["stdin"] = base64.b64encode(read_bytes(stdin)).decode()
+    made = session.client.create("commands", body={"commands": [command]})["items"]
+    if "array" not in command:
+        return attend(session.client, made[0]["id"]) if wait else confirm(session, made[0], made[0]["id"])
+    return wait_for_all(session, made) if wait else confirm(session, made, made[0]["array_id"])
 
 
 @tasks.add(
@@ -114,46 +131,72 @@ def run(session: Session, /, argv: tuple[str, ...], wait: bool, env: tuple[str, 
 @click.option("-f", "--follow", is_flag=True, help="Go on until the task has ended.")
 @click.option("--stderr", "streams", flag_value="stderr", help="Its stderr instead of its stdout.")
 @click.option("--both", "streams", flag_value="stdout stderr", help="Each stream to the one of the same name.")
+@click.option("--attempt", type=click.IntRange(min=1), help="Of this attempt; of the last without.")
 @ID
 @with_session
-def logs(session: Session, task_id: str, follow: bool, streams: str | None) -> None:
+def logs(session: Session, task_id: str, follow: bool, streams: str | None, attempt: int | None) -> None:
     """Print the output of a task, whole and as it is."""
     chosen = (streams or "stdout").split()
     session.client.get("commands", task_id)
-    follower = Follower(session.client, task_id, chosen)
+    follower = Follower(session.client, task_id, chosen, attempt)
     if follow:
         follower.to_end()
     else:
         follower.copy()
 
 
-@tasks.add("wait", "--timeout 5m 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@tasks.add("wait", "--timeout 5m 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55", "--array 0195e3c0-8b20-7001-8c53-5d8a2f4b9e10")
 @TIMEOUT
+@ARRAYS
 @IDS
 @with_session
-def wait(session: Session, task_ids: tuple[str, ...], timeout: float | None) -> int:
+def wait(session: Session, task_ids: tuple[str, ...], arrays: tuple[str, ...], timeout: float | None) -> int:
     """Wait until tasks have ended.
 
-    One task: its exit code, as with run --wait. Several: 0 when all exited
-    with 0, else 1.
+    The exit code is that of run --wait, of several tasks the worst.
     """
-    each(task_ids, lambda task_id: session.client.get("commands", task_id))
-    ended = wait_for(lambda: all_ended(session, task_ids), "not all of them have ended", timeout)
-    for command in ended:
-        explain(command)
-    show(session, ended)
-    codes = [exit_code_of(command) for command in ended]
-    return codes[0] if len(codes) == 1 else int(any(codes))
+    return finish(session, Awaited(session.client, *named(task_ids, arrays)), timeout)
 
 
-@tasks.add("cancel", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@tasks.add("cancel", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55", "--array 0195e3c0-8b20-7001-8c53-5d8a2f4b9e10")
+@ARRAYS
 @IDS
 @with_session
-def cancel(session: Session, task_ids: tuple[str, ...]) -> None:
+def cancel(session: Session, task_ids: tuple[str, ...], arrays: tuple[str, ...]) -> None:
     """Cancel tasks; what runs is stopped."""
+    named(task_ids, arrays)
     for task_id in task_ids:
         task = session.client.post("commands", task_id, "cancel")
         session.confirm(task, f"{task_id} {task['state'] if task['state'] in FINAL else 'cancelling'}")
+    for array in arrays:
+        session.confirm(session.client.post("arrays", array, "cancel"), f"{array} cancelling")
+
+
+def named(task_ids: tuple[str, ...], arrays: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Both, where there is any. Raises click.UsageError."""
+    if not task_ids and not arrays:
+        raise click.UsageError("name tasks by their ids, or an array with --array")
+    return task_ids, arrays
+
+
+def confirm(session: Session, made: Any, line: str) -> int:
+    session.confirm(made, line)
+    return errors.OK
+
+
+def wait_for_all(session: Session, made: Iterable[Mapping[str, Any]]) -> int:
+    """Waits for tasks that were just made; arrays among them as a whole."""
+    arrays = dict.fromkeys(task["array_id"] for task in made if task.get("array_id"))
+    return finish(session, Awaited(session.client, [task["id"] for task in made if not task.get("array_id")], arrays))
+
+
+def finish(session: Session, awaited: Awaited, timeout_s: float | None = None) -> int:
+    """Waits, prints what has ended, and gives the worst exit code."""
+    ended = attend_all(awaited, timeout_s)
+    if ended is None:
+        return errors.INTERRUPTED
+    show(session, ended)
+    return worst_of(ended)
 
 
 def show(session: Session, items: Iterable[Any]) -> None:
@@ -169,50 +212,3 @@ def environment(pairs: Iterable[str]) -> dict[str, str]:
             raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--env")
         found[key] = value
     return found
-
-
-def given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The request's fields for the options that were used."""
-    fields = {"on": options["on"], "cwd": options["cwd"], "timeout_s": options["timeout"] or 0}
-    if options["stdin"]:
-        fields["stdin"] = base64.b64encode(read_bytes(options["stdin"])).decode()
-    return {key: value for key, value in fields.items() if value}
-
-
-def attend(session: Session, task_id: str) -> int:
-    """Shows a task's output until it ends and gives its exit code. Ctrl-C asks what to do, or detaches."""
-    follower = Follower(session.client, task_id)
-    while True:
-        try:
-            command = follower.to_end()
-        except KeyboardInterrupt:
-            if not wants_cancel():
-                complain(f"detached; it goes on. See it with: schedctl tasks logs -f {task_id}")
-                return errors.INTERRUPTED
-            with contextlib.suppress(errors.Conflict):
-                session.client.post("commands", task_id, "cancel")
-            continue
-        explain(command)
-        return exit_code_of(command)
-
-
-def wants_cancel() -> bool:
-    """Asks a person; without a terminal, or at a second Ctrl-C, the answer is no."""
-    if not at_terminal():
-        return False
-    try:
-        answer = click.prompt("\ncancel it or detach?", type=click.Choice(["cancel", "detach"]), err=True)
-    except click.Abort:
-        return False
-    return bool(answer == "cancel")
-
-
-def at_terminal() -> bool:
-    """Whether a person can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def all_ended(session: Session, task_ids: Iterable[str]) -> list[dict[str, Any]] | None:
-    """The tasks when every one has ended, else None."""
-    found = [ended_command(session.client, task_id) for task_id in task_ids]
-    return None if None in found else [command for command in found if command is not None]

@@ -41,6 +41,14 @@ def seconds(name: str, default: float, environ: Mapping[str, str] = os.environ) 
     return value
 
 
+def number(name: str, default: int, environ: Mapping[str, str] = os.environ) -> int:
+    """A whole number of 0 or more."""
+    word = environ.get(name, str(default))
+    if not (word.isascii() and word.isdecimal()):
+        raise ConfigurationError(f"{name}={word!r} is not a whole number of 0 or more")
+    return int(word)
+
+
 def words(name: str, environ: Mapping[str, str] = os.environ) -> list[str]:
     """A comma-separated list; empty items are left out."""
     return [word.strip() for word in environ.get(name, "").split(",") if word.strip()]

@@ -48,9 +48,9 @@ def problem(status: int, detail: str, errors: Sequence[tuple[str, str]] = ()) ->
     return Reply(status, json.dumps(body).encode(), {"Content-Type": "application/problem+json"})
 
 
-def output(data: bytes, next_offset: int, ended: str = "false") -> Reply:
+def output(data: bytes, next_offset: int, ended: str = "false", attempt: int = 1) -> Reply:
     """A piece of a command's output."""
-    return Reply(200, data, {"X-Next-Offset": str(next_offset), "X-Ended": ended})
+    return Reply(200, data, {"X-Next-Offset": str(next_offset), "X-Ended": ended, "X-Attempt": str(attempt)})
 
 
 class Twin:

@@ -18,10 +18,11 @@ REPORT_WITHIN_S = 60
 
 @dataclass(frozen=True)
 class CommandNow:
-    """A command as its row says."""
+    """A command as its row says. Attempts up to `ended_attempt` are over: another was made of each."""
 
     state: str
     attempt: int
+    ended_attempt: int = 0
     worker: str = ""
     accepted: bool = False
     cancel_requested: bool = False
@@ -57,6 +58,9 @@ def judge(command: CommandNow, report: Report, host: str, now: datetime) -> Verd
         return Verdict(late=message, stop=_goes_on(report))
     if command.final:
         return _after_the_end(command, report)
+    if report.attempt <= command.ended_attempt:
+        message = f"{type(report).__name__} of attempt {report.attempt} came after that had ended"
+        return Verdict(late=message, stop=_goes_on(report))
     match report:
         case Accepted():
             return Verdict(_heard(now) | _taken(command, now))

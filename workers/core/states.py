@@ -15,7 +15,7 @@ COMMAND = StateMachine(
     {
         "pending": frozenset({"scheduled", "running", "done", "dead", "cancelled"}),
         "scheduled": frozenset({"pending", "running", "done", "dead", "cancelled"}),
-        "running": frozenset({"done", "dead", "cancelled"}),
+        "running": frozenset({"pending", "done", "dead", "cancelled"}),
         "done": frozenset(),
         "dead": frozenset(),
         "cancelled": frozenset(),

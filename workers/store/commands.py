@@ -20,6 +20,7 @@ from workers.core.attention import ORDER_LIFE_S
 from workers.core.commands import NewCommand
 from workers.core.states import COMMAND
 from workers.models import Command
+from workers.store.holding import free
 from workers.store.orders import by_host, stop_order
 from workers.store.placing import place_after_commit
 from workers.store.rows import announce_ended, locked, record
@@ -73,16 +74,19 @@ def cancel(command_ids: Sequence[str], now: datetime, actor: str, reason: str) -
         found = Command.objects.unfinished().filter(id__in=list(command_ids), cancel_requested=False)
         commands = list(locked(found.select_related("worker").order_by("id")))
         unsent = [command for command in commands if command.state == "pending"]
+        sent = [command for command in commands if command.attempt > command.ended_attempt]
         for command in commands:
-            command.cancel_requested, command.reason = True, reason
-            command.remind_at = now + timedelta(seconds=ORDER_LIFE_S) if command.attempt else None
+            command.cancel_requested, command.reason, command.remind_at = True, reason, None
+        for command in sent:
+            command.remind_at = now + timedelta(seconds=ORDER_LIFE_S)
         for command in unsent:
             COMMAND.check(command.state, "cancelled")
-            command.state, command.ended_at = "cancelled", now
-        update_rows(commands, ["state", "cancel_requested", "reason", "ended_at", "remind_at"])
+            command.state, command.ended_at, command.held_by = "cancelled", now, None
+        update_rows(commands, ["state", "cancel_requested", "reason", "ended_at", "remind_at", "held_by"])
+        free(unsent, now)
         record(unsent, now, actor)
         announce_ended(unsent)
-        dispatch.publish_after_commit(by_host((command, stop_order(command)) for command in commands))
+        dispatch.publish_after_commit(by_host((command, stop_order(command)) for command in sent))
 
 
 def _row(member: Member, array_id: str | None, now: datetime, submitted_by: Any) -> Command:

@@ -21,6 +21,7 @@ from workers.core.placement import Placement, Request, place
 from workers.core.states import COMMAND
 from workers.models import Command, CommandQuerySet, Worker
 from workers.placement import scorer
+from workers.store.holding import admit, free
 from workers.store.orders import by_host, run_order
 from workers.store.rows import BATCH_SIZE, announce_ended, claimed, event_of, locked, record
 
@@ -69,18 +70,23 @@ def wake_for_room(now: datetime) -> None:
 
 
 def _due(now: datetime) -> CommandQuerySet:
-    return Command.objects.filter(state="pending", remind_at__lte=now)
+    not_yet = Q(not_before__gt=now)
+    return Command.objects.filter(~not_yet, state="pending", remind_at__lte=now)
 
 
 def _place(due: CommandQuerySet, limit: int, now: datetime, again_at: datetime | None) -> int:
-    """Places the first of those that are due; returns how many it looked at. `again_at` as in `_write`."""
+    """Places the first of those that are due, the highest priority first; returns how many it looked at.
+
+    `again_at` as in `_write`.
+    """
     with transaction.atomic():
-        commands = list(claimed(due.order_by("remind_at", "id"))[:limit])
+        commands = list(claimed(due.order_by("-priority", "remind_at", "id"))[:limit])
         late = [command for command in commands if command.start_by is not None and command.start_by <= now]
         timely = [command for command in commands if command.start_by is None or command.start_by > now]
         workers = {worker.id: worker for worker in locked(Worker.objects.order_by("id"))}
         loads = _loads()
         hosts = [_host(worker, loads.get(worker.id, 0)) for worker in workers.values()]
+        timely = admit(timely, now)
         requests = [Request(command.id, on=command.on, avoid=command.worker_id or "") for command in timely]
         placements, given = place(requests, hosts, scorer(), random)
         _write_turns(workers, given)
@@ -172,3 +178,4 @@ def _give_up(commands: Sequence[Command], now: datetime) -> None:
     update_rows(commands, TOO_LATE)
     record(commands, now)
     announce_ended(commands)
+    free(commands, now)

@@ -18,7 +18,7 @@ from scheduler_project.toolkit.errors import Conflict, NotFound
 from workers import dispatch
 from workers.core.registry import Claim, Judgement, Known, judge, newest, next_fence
 from workers.core.states import COMMAND
-from workers.models import Command, Worker
+from workers.models import Command, CommandAttempt, Worker
 from workers.protocol import Admitted, Heartbeat, Order, SetDraining, Superseded
 from workers.store.rows import BATCH_SIZE, claimed, locked
 from workers.units import host_lost_listeners
@@ -215,6 +215,7 @@ def _ask_for_work(worker: Worker, now: datetime) -> None:
         Command.objects.filter(state="pending", remind_at__gt=now).update(remind_at=now)
         known = Q(accepted_at__isnull=False) | Q(state__in=COMMAND.final)
         Command.objects.filter(known, worker=worker, remind_at__gt=now).update(remind_at=now)
+        CommandAttempt.objects.filter(worker=worker, stop_at__gt=now).update(stop_at=now)
         dispatch.wake_after_commit()
 
 

@@ -17,9 +17,11 @@ from workers import dispatch
 from workers.core.reports import CommandNow, judge
 from workers.core.sequence import Progress, advance
 from workers.core.states import COMMAND
-from workers.models import Command, CommandOutput, Worker
-from workers.protocol import Applied, Order, Output, Report, Reports, StopUnit, id_of, kind_of
+from workers.models import Command, CommandAttempt, CommandOutput, Worker
+from workers.protocol import Applied, Ended, Order, Output, Refused, Report, Reports, StopUnit, Unknown, id_of, kind_of
+from workers.store.holding import free
 from workers.store.placing import wake_for_room
+from workers.store.retrying import RETRIED, keep, known_gone, retry
 from workers.store.rows import BATCH_SIZE, announce_ended, event_of, locked
 from workers.units import handlers
 
@@ -99,6 +101,9 @@ class _Batch:
         self._pieces: list[CommandOutput] = []
         self._stops: dict[tuple[str, int], Order] = {}
         self._ended: list[Command] = []
+        self._tried: list[CommandAttempt] = []
+        self._left: list[Command] = []
+        self._gone: set[tuple[str, int]] = set()
         self._unknown = 0
 
     def apply(self, report: Report) -> None:
@@ -119,7 +124,10 @@ class _Batch:
             self._events.append(events.NewEvent("worker.unknown_reports", f"worker:{self._host}", message, "warning"))
         events.record(self._events, self._now)
         announce_ended(self._ended)
-        if self._ended:
+        keep(self._tried)
+        known_gone(self._gone)
+        if self._left:
+            free(self._left, self._now)
             wake_for_room(self._now)
         if self._stops:
             dispatch.publish_after_commit({self._host: list(self._stops.values())})
@@ -127,6 +135,8 @@ class _Batch:
     def _judge(self, command: Command, report: Report) -> None:
         verdict = judge(_as_now(command), report, self._host, self._now)
         self._set(command, verdict.fields)
+        if report.attempt <= command.ended_attempt and isinstance(report, Ended | Refused | Unknown):
+            self._gone.add((command.id, report.attempt))
         if verdict.late:
             self._late(command, verdict.late, report)
         if verdict.stop:
@@ -135,17 +145,27 @@ class _Batch:
             )
 
     def _set(self, command: Command, fields: Mapping[str, Any]) -> None:
-        state = fields.get("state", command.state)
-        if state != command.state:
-            COMMAND.check(command.state, state)
-        changed = state != command.state
+        before, state = command.state, fields.get("state", command.state)
+        if state != before:
+            COMMAND.check(before, state)
         for name, value in fields.items():
             setattr(command, name, value)
         self._fields.setdefault(command.id, set()).update(fields)
-        if changed:
+        if state != before and state in COMMAND.final:
+            self._end(command, before)
+        elif state != before:
             self._events.append(event_of(command))
-        if changed and state in COMMAND.final:
+
+    def _end(self, command: Command, before: str) -> None:
+        self._left.append(command)
+        tried = retry(command, before, self._now)
+        if tried is None:
+            self._events.append(event_of(command))
             self._ended.append(command)
+            return
+        self._tried.append(tried)
+        self._fields[command.id].update(RETRIED)
+        self._events.append(event_of(command, name="command.retrying"))
 
     def _late(self, command: Command, message: str, report: Report) -> None:
         """Counted each time, recorded once: an agent may repeat itself for long."""
@@ -186,6 +206,7 @@ def _as_now(command: Command) -> CommandNow:
     return CommandNow(
         state=command.state,
         attempt=command.attempt,
+        ended_attempt=command.ended_attempt,
         worker=_worker_of(command),
         accepted=command.accepted_at is not None,
         cancel_requested=command.cancel_requested,

@@ -10,19 +10,22 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from scheduler_project.toolkit import events
 from scheduler_project.toolkit.bulk import update_rows
 from workers import dispatch
 from workers.core.attention import Attention, Quiet, Step, attend
 from workers.core.states import COMMAND
-from workers.models import Command, Mark
+from workers.models import Command, CommandAttempt, Mark
+from workers.store.holding import free
 from workers.store.orders import by_host, merged, queries, run_order, stop_order
 from workers.store.placing import place_pending, tell_waiting
 from workers.store.registry import disconnect_silent, forgive_silence
-from workers.store.rows import BATCH_SIZE, announce_ended, claimed, record
+from workers.store.retrying import RETRIED, keep, retry, stop_given_up
+from workers.store.rows import BATCH_SIZE, announce_ended, claimed, event_of, record
 
 DEAF_AFTER_S = 5
 STATE_AFTER = {Step.PLACE: "pending", Step.CANCEL: "cancelled", Step.DEAD: "dead"}
-ATTENDED = ["state", "reason", "ended_at", "remind_at", "accepted_at"]
+ATTENDED = ["state", "reason", "ended_at", "remind_at", "accepted_at", "ack_by"]
 
 
 def sweep(now: datetime) -> None:
@@ -31,6 +34,7 @@ def sweep(now: datetime) -> None:
         forgive_silence(now)
     disconnect_silent(now)
     attend_quiet(now)
+    stop_given_up(now)
     if place_pending(now):
         dispatch.wake()
     else:
@@ -46,16 +50,22 @@ def attend_quiet(now: datetime) -> None:
     with transaction.atomic():
         commands = list(claimed(due.select_related("worker").order_by("remind_at", "id"))[:BATCH_SIZE])
         attentions = [attend(_quiet(command), now, settings.SCHEDULER_LOST_AFTER_S) for command in commands]
+        tried = [_apply(command, attention, now) for command, attention in zip(commands, attentions, strict=True)]
+        keep([attempt for attempt in tried if attempt is not None])
+        again = [command for command, attempt in zip(commands, tried, strict=True) if attempt is not None]
+        others = [command for command, attempt in zip(commands, tried, strict=True) if attempt is None]
         moved = [
-            _move(command, attention, now)
-            for command, attention in zip(commands, attentions, strict=True)
-            if attention.step in STATE_AFTER
+            command
+            for command, attention, attempt in zip(commands, attentions, tried, strict=True)
+            if attention.step in STATE_AFTER and attempt is None
         ]
-        for command, attention in zip(commands, attentions, strict=True):
-            command.remind_at = attention.remind_at
-        update_rows(commands, ATTENDED)
+        ended = [command for command in moved if command.state in COMMAND.final]
+        update_rows(others, ATTENDED)
+        update_rows(again, RETRIED)
         record(moved, now)
-        announce_ended([command for command in moved if command.state in COMMAND.final])
+        events.record([event_of(command, name="command.retrying") for command in again], now)
+        announce_ended(ended)
+        free([*ended, *again], now)
         _send(commands, attentions)
 
 
@@ -82,15 +92,20 @@ def _quiet(command: Command) -> Quiet:
     )
 
 
-def _move(command: Command, attention: Attention, now: datetime) -> Command:
-    state = STATE_AFTER[attention.step]
-    COMMAND.check(command.state, state)
+def _apply(command: Command, attention: Attention, now: datetime) -> CommandAttempt | None:
+    """Carries a decision out on the row; returns the attempt that ended where another follows."""
+    command.remind_at = attention.remind_at
+    command.ack_by = attention.remind_at if attention.step is Step.SEND else None
+    if attention.step not in STATE_AFTER:
+        return None
+    before, state = command.state, STATE_AFTER[attention.step]
+    COMMAND.check(before, state)
     command.state, command.reason = state, attention.reason
-    if state in COMMAND.final:
-        command.ended_at = now
-    else:
+    if state not in COMMAND.final:
         command.accepted_at = None
-    return command
+        return None
+    command.ended_at = now
+    return retry(command, before, now, stop_at=attention.remind_at) if command.accepted_at else None
 
 
 def _send(commands: Sequence[Command], attentions: Sequence[Attention]) -> None:

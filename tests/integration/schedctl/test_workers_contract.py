@@ -8,6 +8,7 @@ import pytest
 from click.testing import Result
 from django.utils import timezone
 
+from workers.models import Command
 from workers.testing import FakeAgents, Ran
 
 Run = Callable[..., Result]
@@ -67,6 +68,45 @@ def test_run_wait_gives_output_and_exit_code(schedctl: Run, agents: FakeAgents) 
         "tasks", "run", "--on", "host-b", "--wait", "--stdin", "-", "--", "sh", "-c", "x", stdin=b"\x00in"
     )
     assert (result.stdout_bytes, result.stderr_bytes, result.exit_code) == (b"hi\xff\n", b"\x00in", 3)
+
+
+def test_an_array_is_run_waited_for_listed_and_ends_with_its_worst_exit_code(schedctl: Run, agents: FakeAgents) -> None:
+    agents.run = lambda order: Ran(exit_code=int(order.env["SCHEDULER_ARRAY_INDEX"]) % 4, stdout=b"hi")
+    result = schedctl("tasks", "run", "--array", "0-6", "--at-once", "2", "--wait", "--", "work")
+    assert (result.exit_code, result.stdout.count("|done  |host-")) == (3, 7)
+    assert "7 of 7 ended" in result.stderr
+    array = json.loads(schedctl("tasks", "ls", "-o", "json").stdout)[0]["array_id"]
+    assert len(schedctl("tasks", "ls", "--array", array).stdout.splitlines()) == 8
+    assert schedctl("tasks", "wait", "--array", array).exit_code == 3
+
+
+def test_an_array_is_cancelled_by_its_id(schedctl: Run, agents: FakeAgents) -> None:
+    agents.run = lambda order: Ran(holds=True)
+    array = schedctl("tasks", "run", "--array", "0-2", "--", "sleep", "60").stdout.strip()
+    agents.settle(timezone.now())
+    assert schedctl("tasks", "cancel", "--array", array).exit_code == 0
+    assert schedctl("tasks", "wait", "--array", array).exit_code == 130
+    assert schedctl("tasks", "cancel", "--array", "nothing").exit_code == 3
+
+
+def test_what_is_asked_of_a_task_reaches_it(schedctl: Run, agents: FakeAgents) -> None:
+    words = ["--user", "nobody", "--memory-mb", "64", "--cpu-seconds", "5", "--open-files", "99", "--priority", "7"]
+    more = ["--retries", "2", "--retry-delay", "5s", "--start-within", "1h", "--grace", "1", "--timeout", "1m"]
+    task = json.loads(schedctl("tasks", "run", "-o", "json", *words, *more, "date").stdout)
+    asked = Command.objects.get(id=task["id"])
+    assert (asked.user, asked.memory_mb, asked.cpu_seconds, asked.open_files) == ("nobody", 64, 5, 99)
+    assert (asked.priority, asked.retries, asked.retry_delay_s) == (7, 2, 5)
+    assert (asked.start_within_s, asked.grace_s, asked.timeout_s) == (3600, 1, 60)
+
+
+def test_what_the_server_refuses_of_a_tasks_file_is_told_with_its_place(schedctl: Run, agents: FakeAgents) -> None:
+    tasks = b"tasks: [{cmd: a}, {cmd: b, priority: 5000, array: 9-1}]"
+    result = schedctl("tasks", "schedule", "-f", "-", stdin=tasks)
+    assert (result.exit_code, "commands[1].priority" in result.stderr, "commands[1].array" in result.stderr) == (
+        1,
+        True,
+        True,
+    )
 
 
 def test_run_wait_tells_why_nothing_ran(schedctl: Run, agents: FakeAgents) -> None:

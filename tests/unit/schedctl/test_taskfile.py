@@ -1,19 +1,26 @@
 """go-schedule's tasks file, and YAML as schedctl reads it."""
 
+import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schedctl.documents import load_document, load_mapping
 from schedctl.errors import BadFile
+from schedctl.taskfields import FIELDS
 from schedctl.taskfile import read_tasks
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "tasks.yml"
 
 
-def tasks_in(text: str) -> list[list[str]]:
+def asked_in(text: str) -> list[dict[str, Any]]:
     Path("tasks.yml").write_text(text)
-    return read_tasks("tasks.yml")
+    return read_tasks("tasks.yml").tasks
+
+
+def tasks_in(text: str) -> list[list[str]]:
+    return [task["argv"] for task in asked_in(text)]
 
 
 def faults_in(text: str) -> list[str]:
@@ -32,8 +39,58 @@ def test_null_is_the_empty_text(null: str) -> None:
     assert tasks_in(f"tasks:\n- cmd: echo\n  params:\n  - {null}\n  - b") == [["echo", "", "b"]]
 
 
-def test_params_may_be_left_out_and_unknown_keys_are_ignored() -> None:
+def test_params_may_be_left_out_and_unknown_keys_are_ignored_and_told() -> None:
     assert tasks_in("version: 1\ntasks:\n- {cmd: date, note: x}\n- {cmd: ls, params: }") == [["date"], ["ls"]]
+    assert read_tasks("tasks.yml").notes == ["tasks.yml: tasks[0].note: is no key of a task and is ignored"]
+
+
+def test_our_own_keys_stand_beside_go_schedules() -> None:
+    text = """
+    tasks:
+    - cmd: make
+      on: zone=a and cores>=4
+      env: {LANG: C, N: 1.50}
+      cwd: /srv
+      stdin: hi
+      user: build
+      timeout: 1m30s
+      grace: 5
+      start_within: 1h
+      priority: -5
+      retries: 3
+      retry_delay: 500ms
+      memory_mb: 512
+      cpu_seconds: 60
+      open_files: 1024
+      array: 0-99:5
+      at_once: 10
+    """
+    assert asked_in(text) == [
+        {
+            "argv": ["make"],
+            "on": "zone=a and cores>=4",
+            "env": {"LANG": "C", "N": "1.50"},
+            "cwd": "/srv",
+            "stdin": base64.b64encode(b"hi").decode(),
+            "user": "build",
+            "timeout_s": 90.0,
+            "grace_s": 5.0,
+            "start_within_s": 3600.0,
+            "priority": -5,
+            "retries": 3,
+            "retry_delay_s": 0.5,
+            "memory_mb": 512,
+            "cpu_seconds": 60,
+            "open_files": 1024,
+            "array": "0-99:5",
+            "at_once": 10,
+        }
+    ]
+
+
+def test_every_key_is_a_field_of_the_api() -> None:
+    fields = Path(__file__).parents[3].joinpath("workers/api.py").read_text()
+    assert [one.sent_as for one in FIELDS if f"\n    {one.sent_as}: " not in fields] == []
 
 
 @pytest.mark.parametrize("text", ["", "# nothing", "tasks:", "tasks: []"])
@@ -49,6 +106,12 @@ def test_an_empty_file_has_no_tasks(text: str) -> None:
         ("tasks: [{cmd: [a]}]", "tasks[0].cmd: must be text, not a list"),
         ("tasks: [{cmd: a, params: b}]", "tasks[0].params: must be a list"),
         ("tasks: [{cmd: a, params: [{b: c}]}]", "tasks[0].params[0]: must be text, not a mapping"),
+        ("tasks: [{cmd: a, timeout: soon}]", "tasks[0].timeout: 'soon' is not a duration"),
+        ("tasks: [{cmd: a, retries: many}]", "tasks[0].retries: 'many' is not a whole number"),
+        ("tasks: [{cmd: a, on: [b]}]", "tasks[0].on: must be text, not a list"),
+        ("tasks: [{cmd: a, env: b}]", "tasks[0].env: must be a mapping"),
+        ("tasks: [{cmd: a, env: {B: [c]}}]", "tasks[0].env.B: must be text, not a list"),
+        ("tasks: [{cmd: a, stdin: {b: c}}]", "tasks[0].stdin: must be text, not a mapping"),
         ("tasks: [echo]", "tasks[0]: must be a mapping with cmd and params, not a single value"),
         ("tasks: {cmd: a}", "tasks: must be a list, not a mapping"),
         ("task: []", "the key tasks is missing"),

@@ -2,14 +2,14 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
-from schedctl.commands import tasks as tasks_module
+from schedctl import attending
 from schedctl.following import Follower
 from tests.support.scheduler_twin import Reply, Twin, answer, output, problem
 
@@ -114,6 +114,153 @@ def test_run_wait_gives_both_streams_and_the_exit_code(twin: Twin, schedctl: Run
     assert (result.stdout_bytes, result.stderr_bytes, result.exit_code) == (b"hi\n\xff\x00", b"oh\n", 3)
 
 
+def test_run_asks_for_all_that_its_options_say(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /commands", answer({"items": [C1]}, 201))
+    words = ["--user", "build", "--priority", "-5", "--retries", "3", "--retry-delay", "2s", "--grace", "0"]
+    limits = ["--memory-mb", "512", "--cpu-seconds", "60", "--open-files", "99", "--start-within", "1h"]
+    schedctl("tasks", "run", *words, *limits, "make")
+    assert twin.asked[0].document == {
+        "commands": [
+            {
+                "argv": ["make"],
+                "user": "build",
+                "priority": -5,
+                "retries": 3,
+                "retry_delay_s": 2,
+                "grace_s": 0,
+                "memory_mb": 512,
+                "cpu_seconds": 60,
+                "open_files": 99,
+                "start_within_s": 3600,
+            }
+        ]
+    }
+
+
+def array_of(twin: Twin, *counts: dict[str, int], exits: tuple[int, ...] = (0, 3, 0)) -> None:
+    """Array a1 of three commands comes so far from look to look, and has then ended with these codes."""
+    members = [
+        {**DONE, "id": f"c{index}", "array_id": "a1", "array_index": index, "exit_code": code}
+        for index, code in enumerate(exits)
+    ]
+    twin.on("POST /commands", answer({"items": members}, 201))
+    twin.on("GET /arrays/a1", *(answer({"id": "a1", "counts": count}) for count in counts))
+    twin.on("GET /commands", answer({"items": members[::-1], "next": ""}))
+
+
+def test_run_of_an_array_prints_its_id(twin: Twin, schedctl: Run) -> None:
+    array_of(twin, {"pending": 3})
+    assert schedctl("tasks", "run", "--array", "0-2", "--at-once", "2", "--", "x").stdout == "a1\n"
+    assert twin.asked[0].document == {"commands": [{"argv": ["x"], "array": "0-2", "at_once": 2}]}
+
+
+def test_run_wait_of_an_array_tells_its_progress_its_tasks_and_the_worst_exit_code(
+    twin: Twin, schedctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attending, "LINE_EVERY_S", 0)
+    array_of(twin, {"pending": 2, "running": 1}, {"running": 1, "done": 2}, {"done": 3})
+    result = schedctl("tasks", "run", "--array", "0-2", "--wait", "--", "x")
+    assert (result.exit_code, [row[:2] for row in result.stdout.splitlines()]) == (3, ["id", "c0", "c1", "c2"])
+    assert result.stderr.splitlines() == [
+        "schedctl: 0 of 3 ended, 1 running",
+        "schedctl: 2 of 3 ended, 1 running",
+        "schedctl: 3 of 3 ended",
+        "schedctl: c1 exited with 3",
+    ]
+
+
+def test_progress_is_not_told_at_every_look(twin: Twin, schedctl: Run) -> None:
+    array_of(twin, {"pending": 3}, {"running": 1, "pending": 2}, {"running": 2, "pending": 1}, {"done": 3})
+    result = schedctl("tasks", "wait", "--array", "a1")
+    assert result.stderr.count("of 3 ended") == 2
+
+
+def test_of_many_bad_ends_the_first_ten_are_told(twin: Twin, schedctl: Run) -> None:
+    array_of(twin, {"done": 12}, exits=(1,) * 12)
+    result = schedctl("tasks", "wait", "--array", "a1")
+    assert (result.exit_code, result.stderr.count("exited with 1")) == (1, 10)
+    assert "12 did not end with 0; the first 10 are told" in result.stderr
+
+
+def test_an_array_is_listed_and_cancelled_by_its_id(twin: Twin, schedctl: Run) -> None:
+    array_of(twin, {"pending": 3})
+    twin.on("POST /arrays/a1/cancel", answer({"id": "a1", "counts": {}}))
+    assert len(schedctl("tasks", "ls", "--array", "a1").stdout.splitlines()) == 4
+    assert twin.asked[0].query["array"] == "a1"
+    assert schedctl("tasks", "cancel", "--array", "a1").stdout == "a1 cancelling\n"
+
+
+def test_ctrl_c_while_an_array_is_waited_for_can_cancel_all_of_it(
+    twin: Twin, schedctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array_of(twin, {"running": 3}, {"cancelled": 3}, exits=(0, 0, 0))
+    twin.on("POST /arrays/a1/cancel", answer({"id": "a1", "counts": {}}))
+    monkeypatch.setattr(attending, "at_terminal", lambda: True)
+    pauses = iter([KeyboardInterrupt])
+    monkeypatch.setattr("schedctl.waiting.sleep", lambda pause_s: raise_next(pauses))
+    result = schedctl("tasks", "wait", "--array", "a1", stdin=b"cancel\n")
+    assert (result.exit_code, len(twin.calls("POST /arrays/a1/cancel"))) == (0, 1)
+
+
+def test_ctrl_c_while_an_array_is_waited_for_detaches_and_says_how_to_go_on(
+    twin: Twin, schedctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array_of(twin, {"running": 3})
+    pauses = iter([KeyboardInterrupt])
+    monkeypatch.setattr("schedctl.waiting.sleep", lambda pause_s: raise_next(pauses))
+    result = schedctl("tasks", "wait", "--array", "a1")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        130,
+        "schedctl: detached; it goes on. See it with: schedctl tasks wait --array a1",
+    )
+
+
+def raise_next(errors: Iterator[type[BaseException]]) -> None:
+    error = next(errors, None)
+    if error is not None:
+        raise error
+
+
+def test_schedules_options_are_for_tasks_that_do_not_say_it_themselves(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /commands", answer({"items": [C1, C1]}, 201))
+    tasks = b"tasks: [{cmd: a, on: host-b}, {cmd: b, colour: red}]"
+    result = schedctl("tasks", "schedule", "-f", "-", "--on", "host-a", "--retries", "2", stdin=tasks)
+    assert [(one["on"], one["retries"]) for one in twin.asked[0].document["commands"]] == [("host-b", 2), ("host-a", 2)]
+    assert result.stderr == "schedctl: warning: -: tasks[1].colour: is no key of a task and is ignored\n"
+
+
+def test_schedule_wait_waits_for_all_of_the_file(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /commands", answer({"items": [C1, {**C1, "id": "c2"}]}, 201))
+    twin.on("GET /commands/c1", answer(C1), answer(DONE))
+    twin.on("GET /commands/c2", answer({**DONE, "id": "c2", "exit_code": None, "signal": 9}))
+    result = schedctl("tasks", "schedule", "--wait", "-f", "-", stdin=b"tasks: [{cmd: a}, {cmd: b}]")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (137, 3)
+
+
+def test_run_wait_tells_that_a_new_attempt_begins_and_shows_it_whole(twin: Twin, schedctl: Run) -> None:
+    ends(twin, attempt=2)
+    twin.on(
+        "GET /commands/c1/output stdout",
+        output(b"first", 5, attempt=1),
+        output(b"nd", 7, attempt=2),
+        output(b"second", 6, attempt=2),
+        output(b"", 6, "true", attempt=2),
+    )
+    twin.on("GET /commands/c1/output stderr", output(b"", 0, "true", attempt=2))
+    result = schedctl("tasks", "run", "--wait", "x")
+    assert (result.stdout, result.stderr) == (
+        "firstsecond",
+        "schedctl: attempt 1 of c1 ended; attempt 2 begins\n",
+    )
+
+
+def test_logs_of_an_earlier_attempt_end_with_it(twin: Twin, schedctl: Run) -> None:
+    ends(twin, state="running", attempt=2)
+    twin.on("GET /commands/c1/output stdout", output(b"old", 3, attempt=1), output(b"", 3, "true", attempt=1))
+    assert schedctl("tasks", "logs", "-f", "--attempt", "1", "c1").stdout == "old"
+    assert twin.calls("GET /commands/c1/output")[0].query["attempt"] == "1"
+
+
 def test_run_wait_shows_output_as_it_comes(twin: Twin, schedctl: Run) -> None:
     ends(twin)
     twin.on(
@@ -145,6 +292,7 @@ def test_a_server_that_is_away_for_a_while_does_not_end_the_wait(twin: Twin, sch
     ("end", "exit_code", "said"),
     [
         ({"exit_code": None, "signal": 9}, 137, ""),
+        ({"exit_code": None, "start_error": "no such user", "start_error_kind": "not allowed"}, 126, "no such user"),
         (
             {"exit_code": None, "start_error": "[Errno 2] No such file or directory: 'x'"},
             127,
@@ -197,7 +345,7 @@ def test_ctrl_c_at_a_terminal_can_cancel(
     ends(twin, state="cancelled", reason="by ann")
     twin.on("POST /commands/c1/cancel", reply)
     interrupt_once(monkeypatch)
-    monkeypatch.setattr(tasks_module, "at_terminal", lambda: True)
+    monkeypatch.setattr(attending, "at_terminal", lambda: True)
     result = schedctl("tasks", "run", "--wait", "x", stdin=b"cancel\n")
     assert (result.exit_code, len(twin.calls("POST /commands/c1/cancel"))) == (130, 1)
 
@@ -208,7 +356,7 @@ def test_ctrl_c_at_a_terminal_can_detach(
 ) -> None:
     ends(twin)
     interrupt_once(monkeypatch)
-    monkeypatch.setattr(tasks_module, "at_terminal", lambda: True)
+    monkeypatch.setattr(attending, "at_terminal", lambda: True)
     result = schedctl("tasks", "run", "--wait", "x", stdin=typed)
     assert (result.exit_code, "detached" in result.stderr) == (130, True)
 
@@ -241,11 +389,17 @@ def test_wait_ends_with_the_tasks_own_exit_code(twin: Twin, schedctl: Run) -> No
     assert schedctl("tasks", "wait", "c1").exit_code == 5
 
 
-@pytest.mark.parametrize(("other", "exit_code"), [(0, 0), (5, 1)])
-def test_wait_for_several_tells_whether_all_went_well(twin: Twin, schedctl: Run, other: int, exit_code: int) -> None:
+@pytest.mark.parametrize(("other", "said"), [(0, ""), (5, "schedctl: c2 exited with 5\n")])
+def test_wait_for_several_ends_with_the_worst_exit_code(twin: Twin, schedctl: Run, other: int, said: str) -> None:
     twin.on("GET /commands/c1", answer(DONE))
-    twin.on("GET /commands/c2", answer({**DONE, "exit_code": other}))
-    assert schedctl("tasks", "wait", "c1", "c2").exit_code == exit_code
+    twin.on("GET /commands/c2", answer({**DONE, "id": "c2", "exit_code": other}))
+    result = schedctl("tasks", "wait", "c1", "c2")
+    assert (result.exit_code, result.stderr) == (other, f"schedctl: 2 of 2 ended\n{said}")
+
+
+@pytest.mark.parametrize("verb", ["wait", "cancel"])
+def test_wait_and_cancel_must_be_told_what(twin: Twin, schedctl: Run, verb: str) -> None:
+    assert (schedctl("tasks", verb).exit_code, twin.asked) == (2, [])
 
 
 def test_wait_gives_up_at_its_time_limit(twin: Twin, schedctl: Run) -> None:
