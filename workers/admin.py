@@ -3,6 +3,8 @@
 Invariant: no row is added, edited or deleted here, because that would go around the one writer.
 """
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -12,8 +14,11 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 
 from scheduler_project.toolkit.access import Role, role_of
+from scheduler_project.toolkit.errors import SchedulerError
 from workers import store
 from workers.models import Command, CommandAttempt, Worker
+
+ByName = Callable[[str, datetime, str], None]
 
 
 class LookOnlyAdmin(ModelAdmin):
@@ -46,7 +51,7 @@ class WorkerAdmin(LookOnlyAdmin):
     list_display = ("name", "state", "draining", "running", "slots", "address", "version", "last_seen_at", "reason")
     list_filter = ("state", "draining", "version")
     search_fields = ("name", "id", "address", "reason")
-    actions = ("drain", "undrain")
+    actions = ("drain", "undrain", "remove")
 
     @admin.action(description="Drain: take nothing new", permissions=["operate"])
     def drain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
@@ -55,6 +60,20 @@ class WorkerAdmin(LookOnlyAdmin):
     @admin.action(description="Undrain: take work again", permissions=["operate"])
     def undrain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
         self._set_draining(request, queryset, False, "taking work")
+
+    @admin.action(description="Remove: forget what is disconnected", permissions=["operate"])
+    def remove(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
+        self._each(request, queryset, store.remove, "removed")
+
+    def _each(self, request: HttpRequest, queryset: QuerySet[Worker], act: ByName, word: str) -> None:
+        """Acts on every chosen worker, and tells each refusal."""
+        for name in list(queryset.values_list("name", flat=True)):
+            try:
+                act(name, timezone.now(), request.user.get_username())
+            except SchedulerError as error:
+                self.message_user(request, str(error), messages.ERROR)
+            else:
+                self.message_user(request, f"{word}: {name}", messages.SUCCESS)
 
     def _set_draining(self, request: HttpRequest, queryset: QuerySet[Worker], draining: bool, word: str) -> None:
         names = list(queryset.values_list("name", flat=True))

@@ -7,7 +7,11 @@ from pathlib import Path
 from tests.support.processes import ROOT
 from tests.support.system import System
 
-PICTURES = {f"{page}{scheme}.png" for page in ("home", "graph", "topology", "admin") for scheme in ("", "-dark")}
+PICTURES = {
+    f"{page}{scheme}.png"
+    for page in ("home", "graph", "topology", "hosts", "command", "admin")
+    for scheme in ("", "-dark")
+}
 
 
 def test_pictures_are_taken_of_quiet_pages_only(system: System, chromium: str, tmp_path: Path) -> None:

@@ -89,3 +89,17 @@ def test_a_viewer_is_not_offered_the_actions(login_as: LoginAs, command: Command
     command.refresh_from_db()
     assert command.state == "pending"
     assert b"Cancel" not in client.get(PAGES[1]).content
+
+
+def test_an_operator_removes_what_is_gone_and_is_told_what_is_not(
+    login_as: LoginAs, command: Command, agents: FakeAgents
+) -> None:
+    agents.connect("host-b", now=timezone.now())
+    agents.stop("host-b", timezone.now())
+    pks = list(Worker.objects.values_list("id", flat=True))
+
+    answer = login_as("operator").post(PAGES[0], {"action": "remove", "_selected_action": pks}, follow=True)
+
+    assert list(Worker.objects.values_list("name", flat=True)) == ["host-a"]
+    assert b"removed: host-b" in answer.content
+    assert b"host-a is connected" in answer.content
