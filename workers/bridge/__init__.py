@@ -4,13 +4,19 @@ Invariant: importing this module loads neither Django's models nor settings, so 
 before Django is set up.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
 from celery.worker import state
 
+from scheduler_project.toolkit.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from workers.bridge.loop import Bridge
+
+
+log = logging.getLogger(__name__)
 
 
 class EtcdStep(bootsteps.StartStopStep):
@@ -25,7 +31,11 @@ class EtcdStep(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         from workers.bridge.loop import make_bridge
 
-        self.bridge = make_bridge(on_failure=end_worker)
+        try:
+            self.bridge = make_bridge(on_failure=end_worker)
+        except ConfigurationError as error:
+            log.critical("etcd.not_started reason=%s", error)
+            raise SystemExit(1) from None
         self.bridge.start()
 
     def stop(self, worker: Any) -> None:

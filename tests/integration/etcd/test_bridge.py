@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError
 
 from scheduler_project.toolkit.errors import ConfigurationError
+from tests.support.wait import wait_until
 from workers import store
 from workers.bridge import taking, term
 from workers.bridge.loop import Bridge, make_bridge
@@ -572,3 +573,32 @@ def test_a_record_that_etcd_refuses_keeps_no_other_back(world: World, monkeypatc
 def test_a_bridge_without_an_address_says_what_to_set() -> None:
     with pytest.raises(ConfigurationError, match="ETCD_ENDPOINTS"):
         make_bridge()
+
+
+def test_a_bridge_that_cannot_go_on_tells_the_worker(world: World, monkeypatch: Any) -> None:
+    monkeypatch.setattr("workers.bridge.loop.connection.close", lambda: None)
+    failed: list[bool] = []
+    bridge = Bridge(MemoryLink(world.etcd), NAMES, on_failure=lambda: failed.append(True))
+
+    def broken(*_: object) -> Any:
+        raise RuntimeError("a fault of our own")
+
+    monkeypatch.setattr("workers.bridge.loop.take_lead", broken)
+    bridge.run()
+
+    assert failed == [True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_bridge_in_the_background_works_until_it_is_stopped(world: World) -> None:
+    bridge, second = world.bridge(), world.bridge()
+    world.put("abc", {"cmd": "true", "state": "pending"})
+    for one in (bridge, second):
+        one.start()
+    wait_until(Command.objects.exists, what="the record to be taken up")
+    leader, other = (bridge, second) if bridge.leads else (second, bridge)
+    leader.stop()
+
+    wait_until(lambda: other.leads, what="the other bridge to lead")
+    other.stop()
+    assert "x/scheduler_bridge" not in world.etcd.records

@@ -130,5 +130,6 @@ def test_a_bridge_without_an_address_ends_and_says_what_to_set(
     variables = {"BROKER_URL": valkey_server.url, "DATABASE_URL": database_url, "SECRET_KEY": "tests-only"}
     worker = processes.celery("worker", "-Q", "etcd", **variables, SCHEDULER_DATA_DIR=str(processes.folder))
 
-    assert worker.wait_ended(60) != 0
+    assert worker.wait_ended(60) == 1
     assert "ETCD_ENDPOINTS is not set" in worker.output
+    assert "Traceback" not in worker.output
