@@ -57,6 +57,13 @@ def free(ended: Iterable[Command], now: datetime) -> None:
     _let_go(freed, now)
 
 
+def let_go_of_submitter(submitter: int, now: datetime) -> None:
+    """Lets go of all that a user has waiting, as one that is deleted has no bound any more."""
+    start_by = now + timedelta(seconds=settings.SCHEDULER_START_WITHIN_S)
+    held = Command.objects.filter(held_by=submitter_key(submitter), state="pending")
+    held.update(held_by=None, remind_at=now, start_by=start_by)
+
+
 def _bounds(command: Command) -> list[Bound]:
     most = settings.SCHEDULER_MAX_RUNNING_PER_SUBMITTER
     return bounds_of(command.array_id, command.at_once, command.submitted_by_id, most)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from scheduler_project.toolkit.errors import Conflict, InvalidDocument
 from workers import store
@@ -203,6 +204,19 @@ def test_a_cap_that_is_lifted_lets_everything_go_at_the_next_end(holding: FakeAg
     finish(holding, first, after(1))
 
     assert counts() == {"done": 1, "running": 3}
+
+
+def test_what_waited_for_a_submitter_goes_on_when_that_user_is_deleted(
+    holding: FakeAgents, ann: User, settings: Any
+) -> None:
+    settings.SCHEDULER_MAX_RUNNING_PER_SUBMITTER = 1
+    submit(3, ann)
+    holding.settle(NOW)
+
+    ann.delete()
+    holding.settle(timezone.now())
+
+    assert counts() == {"running": 3}
 
 
 def test_the_highest_priority_is_placed_first(agents: FakeAgents) -> None:
