@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.commands import prepare
+from benchmarks.commands import set_up_django
 from tests.support.processes import Processes
 from tests.support.servers import PostgresServer, ValkeyServer
 from tests.support.wait import wait_until
@@ -133,7 +133,7 @@ def main() -> None:
         postgres = stack.enter_context(closing(PostgresServer()))
         valkey = stack.enter_context(closing(ValkeyServer()))
         database_url = postgres.create_database()
-        prepare(database_url, valkey.url, folder)
+        set_up_django(database_url, valkey.url, Path(folder))
         from workers.models import Worker
 
         processes = Processes(Path(folder))

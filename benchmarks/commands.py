@@ -71,9 +71,16 @@ def main() -> None:
 
 def prepare(system: System, folder: Path) -> None:
     """Sets Django up in this process, which plays the web process's part, and starts control and clock."""
+    environment = set_up_django(system.database_url, system.valkey.url, folder)
+    system.worker("control")
+    system.processes.celery("beat", **environment)
+
+
+def set_up_django(database_url: str, broker_url: str, folder: Path) -> dict[str, str]:
+    """Makes this process one of the control side's, with all tables. Returns the environment of the others."""
     environment = {
-        "DATABASE_URL": system.database_url,
-        "BROKER_URL": system.valkey.url,
+        "DATABASE_URL": database_url,
+        "BROKER_URL": broker_url,
         "SCHEDULER_DATA_DIR": str(folder),
         "SECRET_KEY": SECRET_KEY,
         "SCHEDULER_LOG_LEVEL": "WARNING",
@@ -84,8 +91,7 @@ def prepare(system: System, folder: Path) -> None:
 
     django.setup()
     call_command("migrate", verbosity=0)
-    system.worker("control")
-    system.processes.celery("beat", **environment)
+    return environment
 
 
 def measure(system: System, count: int, backlog: int) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler_project import event_feed
-from scheduler_project.event_feed import EventFeed, GapWatch, Item
+from scheduler_project.event_feed import EventFeed, Item
 from scheduler_project.sse import HEARTBEAT, HELLO, stream
+from scheduler_project.toolkit.events import GapWatch
 
 HEARTBEAT_S = 5.0
 
