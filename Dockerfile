@@ -11,7 +11,8 @@ COPY tools/bootstrap tools/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf tools/bootstrap
 
 FROM ${PYTHON}
-RUN useradd --system --uid 10001 --home-dir /var/lib/scheduler --create-home scheduler
+RUN useradd --system --uid 10001 --home-dir /var/lib/scheduler --create-home scheduler \
+    && install --directory --owner=scheduler --mode=0700 /var/lib/scheduler-join
 WORKDIR /app
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.commands import set_up_django
 from tests.support.processes import Processes
 from tests.support.servers import PostgresServer, ValkeyServer
+from tests.support.trust import enrolled, sealed
 from tests.support.wait import wait_until
 
 AGENTS = 1000
@@ -78,7 +79,8 @@ class SimulatedAgents(threading.Thread):
             facts={"cores": 8, "memory_mb": 32768, "disk_mb": 100000 - self.sent % 1000, "executors": ["bash"]},
             slots=64,
         )
-        self._app.send_task(HEARTBEAT_TASK, args=[encode(heartbeat)], queue=HEARTBEAT_QUEUE, expires=10 * INTERVAL_S)
+        text = sealed(heartbeat.host, HEARTBEAT_TASK, encode(heartbeat))
+        self._app.send_task(HEARTBEAT_TASK, args=[text], queue=HEARTBEAT_QUEUE, expires=10 * INTERVAL_S)
         self.sent += 1
 
 
@@ -141,6 +143,8 @@ def main() -> None:
         clock = processes.celery("beat", BROKER_URL=valkey.url, DATABASE_URL=database_url, SECRET_KEY="benchmark")
         for started in (control, clock):
             stack.callback(started.stop)
+        for number in range(count):
+            enrolled(f"host-{number}", f"simulated-{number}")
         agents = SimulatedAgents(count, valkey.url)
         agents.start()
         stack.callback(agents.stop)

@@ -18,6 +18,7 @@ from scheduler_project.toolkit.pages import needs
 from topologies.api import router as topologies_router
 from workers.api import router as workers_router
 from workers.api_arrays import router as arrays_router
+from workers.api_trust import router as trust_router
 
 
 def authenticate_reader(request: HttpRequest) -> Any | None:
@@ -38,6 +39,7 @@ api = NinjaAPI(
 )
 api.add_router("", events_router)
 api.add_router("", workers_router)
+api.add_router("", trust_router)
 api.add_router("", arrays_router)
 api.add_router("", graphs_router)
 api.add_router("", clusters_router)

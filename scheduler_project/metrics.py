@@ -3,6 +3,7 @@
 Invariant: every metric is a plain count of rows, so any web process gives the same answer.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 
 from django.db.models import Count, Max, Model
@@ -15,7 +16,8 @@ from clusters.models import Task
 from graphs.models import Graph
 from scheduler_project.models import Event
 from topologies.models import Run
-from workers.models import Command, Worker
+from workers.core.envelope import REASONS
+from workers.models import Command, RefusedMessages, Worker
 
 COUNTED_BY_STATE: tuple[tuple[str, str, type[Model]], ...] = (
     ("scheduler_workers", "Hosts by state.", Worker),
@@ -35,6 +37,7 @@ class DatabaseCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         for name, text, model in COUNTED_BY_STATE:
             yield by_state(name, text, model)
+        yield refused_messages()
         yield CounterMetricFamily(
             "scheduler_events", "Events recorded since the start.", value=Event.objects.aggregate(n=Max("id"))["n"] or 0
         )
@@ -46,6 +49,20 @@ def by_state(name: str, text: str, model: type[Model]) -> Metric:
     rows = model._default_manager.order_by().values_list("state").annotate(n=Count("pk"))
     for state, count in rows:
         family.add_metric([state], count)
+    return family
+
+
+def refused_messages() -> Metric:
+    """Messages without effect: those to control as control counted them, those to agents as agents said last."""
+    text = "Messages between control and agents that had no effect, by direction and reason."
+    family = CounterMetricFamily("scheduler_refused_messages", text, labels=["direction", "reason"])
+    by_agents: Counter[str] = Counter()
+    for counted in Worker.objects.exclude(refused_messages={}).values_list("refused_messages", flat=True):
+        by_agents.update(counted)
+    to_control = dict(RefusedMessages.objects.values_list("reason", "count"))
+    for direction, counts in (("to_control", to_control), ("to_agent", by_agents)):
+        for reason in REASONS:
+            family.add_metric([direction, reason], counts.get(reason, 0))
     return family
 
 

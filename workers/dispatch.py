@@ -1,11 +1,13 @@
-"""Publishes orders to hosts over the broker, in batches, after the transaction that decided them.
+"""Publishes orders to hosts over the broker, signed and in batches, after the transaction that decided them.
 
-Invariant: a broker that is away fails no caller. What could not be sent is worked out again from the database by the
-sweepers, so an order needs to live in a queue only until it would be repeated.
+Invariant: a host whose key is revoked, or that has none, is sent nothing; a broker that is away fails no caller. What
+could not be sent is worked out again from the database by the sweepers, so an order needs to live in a queue only until
+it would be repeated.
 """
 
 import logging
 import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -13,7 +15,9 @@ from celery import Celery, current_app
 from django.db import DatabaseError, transaction
 from kombu.exceptions import OperationalError
 
+from workers import keys
 from workers.core.attention import ORDER_LIFE_S
+from workers.core.envelope import CONTROL, Route, seal
 from workers.models import Worker
 from workers.protocol import RECEIVE_TASK, Order, Orders, chunks, encode
 
@@ -29,7 +33,10 @@ class Transport(Protocol):
     """The way to agents and to the dispatching task. The broker's, or a test's `FakeAgents`."""
 
     def send(self, orders: Mapping[str, Sequence[Order]]) -> None:
-        """Gives each host its orders."""
+        """Gives each enrolled host its orders."""
+
+    def tell(self, audience: str, order: Order) -> None:
+        """Answers an agent that need not be enrolled. `audience` is as `envelope.audience_of` makes it."""
 
     def wake(self) -> None:
         """Has pending commands placed now instead of at the next tick."""
@@ -43,13 +50,17 @@ class BrokerTransport:
 
     def send(self, orders: Mapping[str, Sequence[Order]]) -> None:
         try:
-            fences = fences_of(orders)
-            with self._app.producer_pool.acquire(block=True) as producer:
-                for host, batch in orders.items():
-                    for part in chunks(batch, ORDERS_PER_MESSAGE):
-                        self._send_part(producer, host, part, fences.get(host, 0))
-        except (OperationalError, OSError, DatabaseError) as error:
+            audiences, fences = keys.audiences(orders), fences_of(orders)
+        except DatabaseError as error:
             logger.warning("orders.not_sent hosts=%s error=%s", ",".join(orders), error)
+            return
+        unknown = sorted(set(orders) - set(audiences))
+        if unknown:
+            logger.warning("orders.not_sent hosts=%s error=they have no key that counts", ",".join(unknown))
+        self._send([(audience, fences.get(host, 0), orders[host]) for host, audience in audiences.items()])
+
+    def tell(self, audience: str, order: Order) -> None:
+        self._send([(audience, 0, [order])])
 
     def wake(self) -> None:
         try:
@@ -57,11 +68,23 @@ class BrokerTransport:
         except (OperationalError, OSError) as error:
             logger.warning("dispatch.not_woken error=%s", error)
 
-    def _send_part(self, producer: object, host: str, part: list[Order], fence: int) -> None:
-        envelope = Orders(host=host, sent_at=time.time(), orders=part, fence=fence)
+    def _send(self, batches: Sequence[tuple[str, int, Sequence[Order]]]) -> None:
+        try:
+            with self._app.producer_pool.acquire(block=True) as producer:
+                for audience, fence, orders in batches:
+                    for part in chunks(orders, ORDERS_PER_MESSAGE):
+                        self._send_part(producer, audience, part, fence)
+        except (OperationalError, OSError) as error:
+            to = ",".join(audience for audience, _, _ in batches)
+            logger.warning("orders.not_sent to=%s error=%s", to, error)
+
+    def _send_part(self, producer: object, audience: str, part: list[Order], fence: int) -> None:
+        host, now = audience.partition("/")[0], time.time()
+        body = encode(Orders(host=host, sent_at=now, orders=part, fence=fence))
+        route = Route(CONTROL, audience, RECEIVE_TASK)
         self._app.send_task(
             RECEIVE_TASK,
-            args=[encode(envelope)],
+            args=[seal(body, route, keys.own_key(), now, ORDER_LIFE_S, uuid.uuid4().hex)],
             queue=host,
             producer=producer,
             expires=ORDER_LIFE_S,
@@ -93,6 +116,11 @@ def publish_after_commit(orders: Mapping[str, Sequence[Order]]) -> None:
 def publish(orders: Mapping[str, Sequence[Order]]) -> None:
     """Sends now. A broker that is away is logged, never raised."""
     _transport.send(orders)
+
+
+def tell_after_commit(audience: str, order: Order) -> None:
+    """Answers one agent once the transaction has committed."""
+    transaction.on_commit(lambda: _transport.tell(audience, order))
 
 
 def wake_after_commit() -> None:

@@ -19,7 +19,7 @@ from django.utils import timezone
 from kombu import Consumer
 from kombu.exceptions import KombuError
 
-from workers.protocol import HEARTBEAT_QUEUE, Heartbeat, UnreadableEnvelope, decode_heartbeat
+from workers.protocol import HEARTBEAT_QUEUE
 
 logger = logging.getLogger(__name__)
 COLLECT_S = 0.5
@@ -27,23 +27,14 @@ WAITING_MAX = 10_000
 
 
 def apply_texts(texts: Sequence[str], now: datetime) -> None:
-    """Applies heartbeats as they travelled; what cannot be read is logged and dropped."""
+    """Applies heartbeats as they travelled; those that are not what they seem are counted and dropped."""
     from workers import store  # models are there only once Django is set up
 
-    store.apply_heartbeats([heartbeat for text in texts if (heartbeat := read(text))], now)
-
-
-def read(text: str) -> Heartbeat | None:
-    """The heartbeat of a text, or None."""
-    try:
-        return decode_heartbeat(text)
-    except UnreadableEnvelope as error:
-        logger.warning("heartbeat.unreadable error=%s", error)
-        return None
+    store.receive_heartbeats(texts, now)
 
 
 def text_of(message: Any, now: datetime) -> str | None:
-    """The one argument that a message carries; None where it has expired or is not of this protocol."""
+    """The one argument that a message carries; None where it has expired, empty where it is not of this protocol."""
     try:
         expires = message.headers.get("expires")
         if expires and datetime.fromisoformat(expires).astimezone(UTC) <= now:
@@ -51,8 +42,8 @@ def text_of(message: Any, now: datetime) -> str | None:
         (text,) = message.payload[0]
     except (KombuError, LookupError, TypeError, ValueError, AttributeError) as error:
         logger.warning("heartbeat.unreadable error=%r", error)
-        return None
-    return text if isinstance(text, str) else None
+        return ""
+    return text if isinstance(text, str) else ""
 
 
 class Collector:

@@ -1,9 +1,10 @@
-"""The host registry and the commands that ran or will run on hosts."""
+"""The host registry, the keys of its agents, and the commands that ran or will run on hosts."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from workers.core.envelope import fingerprint
 from workers.core.states import COMMAND, WORKER
 
 OUTCOMES = ("done", "failed", "dead", "cancelled")
@@ -45,6 +46,7 @@ class Worker(models.Model):
     turn = models.PositiveBigIntegerField(default=0, help_text="grows with each command given; the lowest is next")
     refused_reports = models.PositiveBigIntegerField(default=0, help_text="reports of sessions that are not its own")
     refused_session = models.CharField(max_length=64, blank=True, help_text="the session that was refused last")
+    refused_messages = models.JSONField(default=dict, blank=True, help_text="what its agent refused, by reason")
 
     done_count = models.PositiveBigIntegerField(default=0, help_text="its commands that ended with exit code 0")
     failed_count = models.PositiveBigIntegerField(default=0, help_text="its commands that ended otherwise")
@@ -230,3 +232,61 @@ class Mark(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.at}"
+
+
+class JoinToken(models.Model):
+    """An invitation for agents to enrol. Its secret is derived from control's, so none is kept here."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    host = models.CharField(max_length=100, blank=True, help_text="the one host that may use it; empty for any new one")
+    uses_left = models.PositiveIntegerField(default=1)
+    expires_at = models.DateTimeField(db_index=True)
+    created_at = models.DateTimeField()
+    made_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.id} for {self.host or 'any host'}"
+
+
+class Enrolment(models.Model):
+    """The key with which a host's agent signs. It outlives the worker's row, so that a revoked key stays revoked."""
+
+    host = models.CharField(max_length=100, primary_key=True)
+    worker_id = models.CharField(max_length=64)
+    public_key = models.CharField(max_length=64, help_text="Ed25519, hexadecimal")
+    enrolled_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["host"]
+
+    def __str__(self) -> str:
+        return self.host
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name of the key, as the agent logs it."""
+        return fingerprint(bytes.fromhex(self.public_key))
+
+
+class SpentNonce(models.Model):
+    """A message of an agent that was taken; kept until the message would have expired."""
+
+    id = models.CharField(max_length=200, primary_key=True, help_text="<host>/<nonce>")
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class RefusedMessages(models.Model):
+    """How many messages to control had no effect, by reason."""
+
+    reason = models.CharField(max_length=16, primary_key=True)
+    count = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.count}"

@@ -1,7 +1,8 @@
 """The messages between the control side and host agents.
 
-Both directions carry an envelope as one JSON string: orders go to Celery task `workers.agent.receive` on the host's
-queue, reports to `workers.apply_reports` on `control`. Delivery is at least once in both directions:
+Both directions carry one text, a message of this module signed as `workers.core.envelope` says: orders go to Celery
+task `workers.agent.receive` on the host's queue, reports to `workers.apply_reports` on `control`. Delivery is at least
+once in both directions:
 
 * Control repeats an order until the agent has reported on it; the agent takes each (unit, attempt) once.
 * The agent repeats a report until control has said `Applied` up to its number; control applies each by compare-and-set
@@ -20,6 +21,7 @@ RECEIVE_TASK = "workers.agent.receive"
 REPORTS_TASK = "workers.apply_reports"
 HEARTBEAT_TASK = "workers.apply_heartbeat"
 HEARTBEAT_QUEUE = "heartbeats"
+ENROL_TASK = "workers.enrol"
 
 
 class UnreadableEnvelope(ValueError):
@@ -142,7 +144,22 @@ class Superseded(Struct, tag="superseded", kw_only=True, frozen=True):
     reason: str
 
 
-Order: TypeAlias = RunCommand | KeepTask | StopUnit | QueryUnits | Applied | SetDraining | Admitted | Superseded
+class Enrolled(Struct, tag="enrolled", kw_only=True, frozen=True):
+    """Control has accepted the key of this enrolment request."""
+
+    request: str
+
+
+class Rejected(Struct, tag="rejected", kw_only=True, frozen=True):
+    """Control takes nothing from this agent's key. `request` is the enrolment that failed, empty for other messages."""
+
+    reason: str
+    request: str = ""
+
+
+Order: TypeAlias = (
+    RunCommand | KeepTask | StopUnit | QueryUnits | Applied | SetDraining | Admitted | Superseded | Enrolled | Rejected
+)
 
 
 class Orders(Struct, kw_only=True, frozen=True):
@@ -264,7 +281,10 @@ class Reports(Struct, kw_only=True, frozen=True):
 
 
 class Heartbeat(Struct, kw_only=True, frozen=True):
-    """An agent lives. `session` is new at each start of the agent; `worker_id` survives restarts."""
+    """An agent lives. `session` is new at each start of the agent; `worker_id` survives restarts.
+
+    `refused` counts the messages that the agent has refused, by reason, since its journal began.
+    """
 
     host: str
     worker_id: str
@@ -278,10 +298,22 @@ class Heartbeat(Struct, kw_only=True, frozen=True):
     slots: int = 0
     running: int = 0
     stopping: bool = False
+    refused: dict[str, int] = field(default_factory=dict)
 
 
-def encode(envelope: Orders | Reports | Heartbeat) -> str:
-    """The JSON text that travels as the one argument of the Celery task. Bytes become base64."""
+class Enrol(Struct, kw_only=True, frozen=True):
+    """An agent asks control to accept its key. `token` is a join token's id, `proof` shows that it has the whole."""
+
+    host: str
+    worker_id: str
+    public_key: bytes
+    token: str
+    request: str
+    proof: str = ""
+
+
+def encode(envelope: Orders | Reports | Heartbeat | Enrol) -> str:
+    """The JSON text that is signed and sent. Bytes become base64."""
     return msgspec.json.encode(envelope).decode()
 
 
@@ -298,6 +330,11 @@ def decode_reports(text: str) -> Reports:
 def decode_heartbeat(text: str) -> Heartbeat:
     """Raises UnreadableEnvelope."""
     return _decode(text, Heartbeat)
+
+
+def decode_enrol(text: str) -> Enrol:
+    """Raises UnreadableEnvelope."""
+    return _decode(text, Enrol)
 
 
 def _decode(text: str, kind: Any) -> Any:

@@ -3,27 +3,24 @@
 Invariant: each may come late, twice or not at all; the sweeper reaches the same state.
 """
 
-import logging
-
 from celery import shared_task
 from django.utils import timezone
 
 from workers import store
 from workers.dispatch import DISPATCH_TASK
-from workers.protocol import REPORTS_TASK, UnreadableEnvelope, decode_reports
-
-logger = logging.getLogger(__name__)
+from workers.protocol import ENROL_TASK, REPORTS_TASK
 
 
 @shared_task(name=REPORTS_TASK)
 def apply_reports(envelope: str) -> None:
     """Applies what one agent reports."""
-    try:
-        reports = decode_reports(envelope)
-    except UnreadableEnvelope as error:
-        logger.warning("reports.unreadable error=%s", error)
-        return
-    store.apply_reports(reports, timezone.now())
+    store.receive_reports(envelope, timezone.now())
+
+
+@shared_task(name=ENROL_TASK)
+def enrol(envelope: str) -> None:
+    """Accepts an agent's key where its join token allows it."""
+    store.enrol(envelope, timezone.now())
 
 
 @shared_task(name="workers.sweep")

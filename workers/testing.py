@@ -121,6 +121,7 @@ class FakeAgents:
         self.keep: Callable[[KeepTask], Sequence[str]] = runs_well
         self.agents: dict[str, FakeAgent] = {}
         self.published: list[tuple[str, Order]] = []
+        self.told: list[tuple[str, Order]] = []
         self.wakes = 0
 
     def __enter__(self) -> Self:
@@ -139,6 +140,9 @@ class FakeAgents:
                 fence = dispatch.fences_of([host]).get(host, 0)
                 envelope = encode(Orders(host=host, sent_at=0, orders=list(batch), fence=fence))
                 self._take_in(agent, decode_orders(envelope))
+
+    def tell(self, audience: str, order: Order) -> None:
+        self.told.append((audience, order))
 
     def wake(self) -> None:
         self.wakes += 1

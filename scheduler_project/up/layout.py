@@ -92,7 +92,11 @@ def server_specs(
 
 
 def application_specs(
-    options: Options, ports: Ports, shared: Mapping[str, str], flower_login: str
+    options: Options,
+    ports: Ports,
+    shared: Mapping[str, str],
+    flower_login: str,
+    join_tokens: Mapping[str, str],
 ) -> list[ProcessSpec]:
     """Our own processes, in the order in which they are started. `shared` is the environment that all get."""
     web = (PYTHON, "-m", "uvicorn", "scheduler_project.asgi:application", "--host", options.address)
@@ -106,18 +110,19 @@ def application_specs(
     ]
     if "ETCD_ENDPOINTS" in shared:
         specs.append(celery_worker("etcd-bridge", ETCD_QUEUE, shared, WAVE_FACES, "--concurrency", "1"))
-    specs += [agent_spec(host, position, shared) for position, host in enumerate(options.hosts)]
+    specs += [agent_spec(host, position, shared, join_tokens[host]) for position, host in enumerate(options.hosts)]
     if options.demo:
         specs.append(ProcessSpec("demo-connector", (PYTHON, "examples/demo_connector.py"), shared))
     specs.append(ProcessSpec("flower", flower, {**shared, "FLOWER_BASIC_AUTH": flower_login}, port=ports.flower))
     return specs
 
 
-def agent_spec(host: str, position: int, shared: Mapping[str, str]) -> ProcessSpec:
+def agent_spec(host: str, position: int, shared: Mapping[str, str], join_token: str) -> ProcessSpec:
     """A host agent. Agents of one machine share its ports, so each gets a range of its own."""
     first = AGENT_PORTS_FIRST + position * AGENT_PORTS_EACH
     env = {**shared, **dict.fromkeys(NOT_FOR_AGENTS, "")}
     env["SCHEDULER_AGENT_PORTS"] = f"{first}-{first + AGENT_PORTS_EACH - 1}"
+    env["SCHEDULER_JOIN_TOKEN"] = join_token
     return celery_worker(host, host, env, WAVE_AGENTS)
 
 

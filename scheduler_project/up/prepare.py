@@ -1,7 +1,9 @@
 """Makes the database ready for use: tables, roles, the first users and the operator's token file."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import yaml
@@ -12,13 +14,20 @@ from django.utils import timezone
 
 from scheduler_project.models import ApiToken
 from scheduler_project.toolkit import access
+from scheduler_project.toolkit.files import write_private
 from scheduler_project.up.errors import ServerUnreachable
-from scheduler_project.up.secrets import write_private
+from workers import store
+from workers.core.enrolment import token_text
+from workers.models import JoinToken
 
 ADMIN_NAME = "admin"
 GUEST_NAME = "guest"
 TOKEN_NAME = "schedctl of manage.py up"  # noqa: S105
 SCHEDCTL_FILE_NAME = "schedctl.yaml"
+ANY_HOST = ""
+JOIN_TOKENS_MADE_BY = "manage.py up"
+JOIN_TOKENS_LIFE = timedelta(days=3650)
+JOIN_TOKENS_USES = 1000
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,19 @@ def ensure_token_file(folder: Path, server: str) -> Path:
     config = {"server_address": server, "connection_timeout": "10s", "token": token}
     write_private(path, yaml.safe_dump(config, sort_keys=False))
     return path
+
+
+def make_join_tokens(hosts: Sequence[str], secret_key: str) -> dict[str, str]:
+    """A join token for each host, and under the empty name one for further hosts, in place of those made before.
+
+    `secret_key` is that of the control processes; this process may have been started with another.
+    """
+    JoinToken.objects.filter(made_by=JOIN_TOKENS_MADE_BY).delete()
+    return {host: str(token_text(secret_key, _token_id(host))) for host in (*hosts, ANY_HOST)}
+
+
+def _token_id(host: str) -> str:
+    return store.make_token(host, JOIN_TOKENS_LIFE, JOIN_TOKENS_USES, timezone.now(), JOIN_TOKENS_MADE_BY)[0].id
 
 
 def read_token(path: Path) -> str | None:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection
 
 from scheduler_project.toolkit.env import LOCAL_FILE_NAME
+from scheduler_project.toolkit.files import write_private
 from scheduler_project.up import demo, layout, ports, prepare, servers
 from scheduler_project.up.checks import check_surroundings
 from scheduler_project.up.layout import Options, Ports
@@ -18,7 +19,7 @@ from scheduler_project.up.lock import lock_folder
 from scheduler_project.up.manager import ProcessManager
 from scheduler_project.up.processes import ProcessSpec
 from scheduler_project.up.report import Report
-from scheduler_project.up.secrets import Secrets, load_or_create, write_private
+from scheduler_project.up.secrets import Secrets, load_or_create
 from scheduler_project.up.stages import Commands, Progress, Stage
 from scheduler_project.up.status import StatusFile
 
@@ -88,17 +89,19 @@ class Up:
     def start(self) -> None:
         """Starts the servers, prepares the database and starts our own processes."""
         self.manager.listen()
-        self._write_addresses()
+        self._write_addresses({})
         self.manager.add(self._server_specs())
         prepare.migrate()
+        join_tokens = prepare.make_join_tokens(self.options.hosts, self.shared["SECRET_KEY"])
+        self._write_addresses({"SCHEDULER_JOIN_TOKEN": join_tokens[prepare.ANY_HOST]})
         login = prepare.ensure_login(self.environ.get("ADMIN_PASSWORD"), self.environ.get("GUEST_PASSWORD"))
         prepare.ensure_token_file(self.data_dir, self.server_url)
         self.report.addresses(self._addresses(login))
-        self.manager.add(self._application_specs())
+        self.manager.add(self._application_specs(join_tokens))
 
-    def _write_addresses(self) -> None:
-        """Where workers started by hand in this folder find the broker and the rest."""
-        lines = [f"{name}={value}" for name, value in self.shared.items()]
+    def _write_addresses(self, further: Mapping[str, str]) -> None:
+        """Where workers started by hand in this folder find the broker and the rest, and how they join."""
+        lines = [f"{name}={value}" for name, value in {**self.shared, **further}.items()]
         write_private(self.data_dir / LOCAL_FILE_NAME, "\n".join(lines) + "\n")
 
     def _server_specs(self) -> list[ProcessSpec]:
@@ -112,14 +115,14 @@ class Up:
             (servers.nats_binary(), "-c", str(nats)),
         )
 
-    def _application_specs(self) -> list[ProcessSpec]:
+    def _application_specs(self, join_tokens: Mapping[str, str]) -> list[ProcessSpec]:
         shared = {
             **self.shared,
             "SCHEDULER_UP_STATUS": str(self.status.path),
             "SCHEDULER_FLOWER_URL": self.flower_url,
         }
         flower_login = f"{prepare.ADMIN_NAME}:{self.secrets.flower_password}"
-        return layout.application_specs(self.options, self.ports, shared, flower_login)
+        return layout.application_specs(self.options, self.ports, shared, flower_login, join_tokens)
 
     def _addresses(self, login: prepare.Login) -> list[tuple[str, str]]:
         if login.password:

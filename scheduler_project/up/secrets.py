@@ -1,10 +1,11 @@
 """Secrets that `up` makes on the first run and keeps in a file only the owner can read."""
 
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from scheduler_project.toolkit.files import write_private
 
 FILE_NAME = "secrets.json"
 
@@ -30,12 +31,3 @@ def load_or_create(folder: Path) -> Secrets:
     )
     write_private(path, json.dumps(asdict(made)))
     return made
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner may read, whole or not at all."""
-    draft = path.with_suffix(f"{path.suffix}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    draft.replace(path)

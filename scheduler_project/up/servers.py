@@ -8,8 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from scheduler_project.toolkit.files import write_private
 from scheduler_project.up.errors import CannotStart
-from scheduler_project.up.secrets import write_private
 
 VALKEY_MAX_CLIENTS = 10_000
 NATS_USER = "scheduler"

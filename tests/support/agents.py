@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.support.processes import end_all_of
+from tests.support.trust import Signer, any_token, body_of
 from tests.support.wait import wait_until
 from workers.agent import procfs
 from workers.agent.config import AgentConfig, base_environment
@@ -19,12 +20,12 @@ from workers.agent.process import MARKER
 from workers.agent.reporter import Unpublished
 from workers.agent.runtime import AgentRuntime
 from workers.protocol import (
+    ENROL_TASK,
     REPORTS_TASK,
     Applied,
     Ended,
     Heartbeat,
     Order,
-    Orders,
     Output,
     Report,
     Reports,
@@ -48,20 +49,28 @@ class Control:
         self.confirms = True
         self.reachable = True
         self.agent: AgentRuntime | None = None
+        self.signer = Signer(HOST)
 
     def publish(self, task: str, text: str, _expires_s: float) -> None:
         if not self.reachable:
             raise Unpublished("connection refused")
-        if task != REPORTS_TASK:
-            self.heartbeats.append(decode_heartbeat(text))
+        if task == ENROL_TASK:
+            self._deliver(self.signer.welcome(text))
             return
-        envelope = decode_reports(text)
+        if task != REPORTS_TASK:
+            self.heartbeats.append(decode_heartbeat(body_of(text)))
+            self.signer.worker_id = self.heartbeats[-1].worker_id
+            return
+        envelope = decode_reports(body_of(text))
         self.envelopes.append(envelope)
         self.reports += [numbered.report for numbered in envelope.reports]
-        if self.confirms and self.agent is not None:
-            applied = Applied(session=envelope.session, seq=envelope.reports[-1].seq)
+        if self.confirms:
+            self._deliver(self.signer.orders([Applied(session=envelope.session, seq=envelope.reports[-1].seq)]))
+
+    def _deliver(self, text: str) -> None:
+        if self.agent is not None:
             with suppress(RuntimeError):  # an agent that is stopping hears nothing any more
-                self.agent.deliver(Orders(host=HOST, sent_at=0, orders=[applied]))
+                self.agent.deliver(text)
 
 
 class TestHost:
@@ -73,7 +82,7 @@ class TestHost:
         self.control = Control()
         self.fatal = False
         base = AgentConfig(host=HOST, state_dir=folder, base_env=base_environment(), heartbeat_interval_s=0.2, cwd="/")
-        self.config = replace(base, **settings)  # type: ignore[arg-type]
+        self.config = replace(base, **{"join_token": any_token(), **settings})  # type: ignore[arg-type]
         self.agent: AgentRuntime | None = None
 
     @property
@@ -84,6 +93,7 @@ class TestHost:
         self.agent = AgentRuntime(self.config, self.control.publish, self._failed)
         self.control.agent = self.agent
         self.agent.start()
+        wait_until(lambda: self.control.signer.worker_id or not self.control.reachable, what="the agent to enrol")
 
     def stop(self) -> None:
         if self.agent is not None:
@@ -97,7 +107,7 @@ class TestHost:
 
     def order(self, *orders: Order) -> None:
         assert self.agent is not None
-        self.agent.receive(Orders(host=HOST, sent_at=0, orders=list(orders)))
+        self.agent.receive(self.control.signer.orders(orders))
 
     def run(self, *argv: str, unit: str = "command/1", attempt: int = 1, **fields: object) -> None:
         self.order(RunCommand(unit=unit, attempt=attempt, argv=list(argv), **fields))  # type: ignore[arg-type]

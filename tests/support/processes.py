@@ -17,7 +17,9 @@ from typing import Self, TypeVar
 
 import psutil
 
+from tests.support.trust import join_token
 from tests.support.wait import wait_until
+from workers.core.enrolment import HOST_PREFIX
 
 Value = TypeVar("Value")
 
@@ -194,8 +196,10 @@ class Processes:
         return self.python("-m", "celery", "-A", "scheduler_project", *arguments, **variables)
 
     def worker(self, queue: str, broker_url: str, **variables: str) -> Process:
-        """A Celery worker on `queue` that has said it is ready."""
+        """A Celery worker on `queue` that has said it is ready. An agent joins the control side of this database."""
         folder = variables.pop("SCHEDULER_DATA_DIR", str(self.folder / queue))
+        if queue.startswith(HOST_PREFIX) and "SCHEDULER_JOIN_TOKEN" not in variables:
+            variables["SCHEDULER_JOIN_TOKEN"] = join_token()
         process = self.celery(
             "worker",
             "-Q",
@@ -204,7 +208,7 @@ class Processes:
             "INFO",
             BROKER_URL=broker_url,
             SCHEDULER_DATA_DIR=folder,
-            SECRET_KEY="tests-only",
+            SECRET_KEY=os.environ.get("SECRET_KEY", "tests-only"),
             **variables,
         )
         process.wait_for_line(" ready.", timeout_s=60)

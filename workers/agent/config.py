@@ -37,6 +37,7 @@ class AgentConfig:
     service_log_max_bytes: int = 10 * 1024 * 1024
     keep_ended_s: float = 86400
     cgroup: str = ""
+    join_token: str = field(default="", repr=False)
 
     def at(self, address: str) -> "AgentConfig":
         """The same agent, reached at this address."""
@@ -65,7 +66,21 @@ def agent_config(host: str, environ: Mapping[str, str]) -> AgentConfig:
         service_log_max_bytes=count("SCHEDULER_SERVICE_LOG_MAX_BYTES", 10 * 1024 * 1024, environ),
         keep_ended_s=env.seconds("SCHEDULER_KEEP_ENDED_S", 86400, environ),
         cgroup=environ.get("SCHEDULER_CGROUP", DEFAULT_CGROUP),
+        join_token=join_token(environ),
     )
+
+
+def join_token(environ: Mapping[str, str]) -> str:
+    """`SCHEDULER_JOIN_TOKEN`, or what the file `SCHEDULER_JOIN_TOKEN_FILE` holds; empty where there is neither."""
+    path = environ.get("SCHEDULER_JOIN_TOKEN_FILE")
+    if "SCHEDULER_JOIN_TOKEN" in environ or not path:
+        return environ.get("SCHEDULER_JOIN_TOKEN", "").strip()
+    try:
+        return Path(path).read_text().strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigurationError(f"SCHEDULER_JOIN_TOKEN_FILE={path!r} cannot be read: {error.strerror}") from error
 
 
 def labels(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The agent's memory in SQLite: who it is, what it took, and what it has not yet been able to report.
 
-Invariants: a (unit, attempt) is taken once; a state and the reports that tell of it are written in one transaction; a
-report stays in the spool until control has said that it is applied. Numbers of reports only grow, also over restarts,
-so everything that is unreported belongs to the present session.
+Invariants: a message is taken once, and so is a (unit, attempt); a state and the reports that tell of it are written in
+one transaction; a report stays in the spool until control has said that it is applied. Numbers of reports only grow,
+also over restarts, so everything that is unreported belongs to the present session.
 """
 
 import sqlite3
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS units (
 );
 CREATE INDEX IF NOT EXISTS units_unfinished ON units (kind, taken_at) WHERE over_at IS NULL;
 CREATE INDEX IF NOT EXISTS units_over ON units (over_at) WHERE over_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, expires_at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spool (seq INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL);
 """
 COLUMNS = 'unit, attempt, kind, state, "order", progress, report, stdout_sent, stderr_sent, stop_grace_s, over_at'
@@ -127,6 +128,17 @@ class Journal:
     def remember(self, key: str, value: str) -> None:
         with self.transaction():
             self._connection.execute("INSERT OR REPLACE INTO identity VALUES (?, ?)", (key, value))
+
+    def spend(self, nonce: str, expires_at: float) -> bool:
+        """Notes that a message was taken. False when it was taken before."""
+        with self.transaction():
+            cursor = self._connection.execute("INSERT OR IGNORE INTO nonces VALUES (?, ?)", (nonce, expires_at))
+            return cursor.rowcount == 1
+
+    def forget_nonces(self, moment: float) -> None:
+        """Drops those of messages that expired before."""
+        with self.transaction():
+            self._connection.execute("DELETE FROM nonces WHERE expires_at < ?", (moment,))
 
     def take(self, order: Order, unit: str, attempt: int, kind: str, state: str, now: float) -> bool:
         """Takes a unit's attempt. False when it was taken before."""

@@ -1,7 +1,7 @@
 """Carries heartbeats and the journal's unreported reports to control, in a thread of its own.
 
-Invariant: a report leaves the journal only on control's word. A broker that is away is logged once and tried again
-with growing pauses; nothing else in the agent waits for it.
+Invariant: everything is signed anew each time that it is sent, and a report leaves the journal only on control's word.
+A broker that is away is logged once and tried again with growing pauses; nothing else in the agent waits for it.
 """
 
 import logging
@@ -13,7 +13,8 @@ import msgspec
 
 from workers.agent.core.window import Window
 from workers.agent.journal import Journal
-from workers.protocol import HEARTBEAT_TASK, REPORTS_TASK
+from workers.agent.trust import Trust
+from workers.protocol import ENROL_TASK, HEARTBEAT_TASK, REPORTS_TASK
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ BATCH_REPORTS = 500
 BATCH_BYTES = 1 << 20
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 5.0
 REPORTS_EXPIRE_S = 60.0
+ENROL_EXPIRES_S = 60.0
 STOP_WAIT_S = 10.0
 
 Publish = Callable[[str, str, float], None]
@@ -42,6 +44,7 @@ class Reporter:
         journal: Journal,
         publish: Publish,
         heartbeat: Callable[[bool], str],
+        trust: Trust,
         host: str,
         session: str,
         heartbeat_interval_s: float,
@@ -49,8 +52,9 @@ class Reporter:
     ) -> None:
         self._on_fatal = on_fatal
         self._journal = journal
-        self._publish = publish
+        self._send = publish
         self._heartbeat = heartbeat
+        self._trust = trust
         self._host = host
         self._session = session
         self._interval_s = heartbeat_interval_s
@@ -74,6 +78,11 @@ class Reporter:
 
     def wake(self) -> None:
         """There is something to report."""
+        self._wake.set()
+
+    def greet(self) -> None:
+        """Control has just come to know this agent, or has to."""
+        self._beat_at = 0.0
         self._wake.set()
 
     def applied(self, session: str, seq: int) -> None:
@@ -106,17 +115,30 @@ class Reporter:
         if self._failures:
             log.info("broker.back host=%s failures=%d", self._host, self._failures)
             self._failures = 0
-        due_at = self._window.due_at(self._journal.newest_seq(), now)
+        due_at = self._due_at(now)
         return max(0.0, min(self._beat_at, self._beat_at if due_at is None else due_at) - time.monotonic())
 
     def _send_due(self, now: float) -> None:
         if now >= self._beat_at:
-            self._publish(HEARTBEAT_TASK, self._heartbeat(False), max(10 * self._interval_s, 10))
             self._beat_at = now + self._interval_s
-        due_at = self._window.due_at(self._journal.newest_seq(), now)
+            self._beat()
+        due_at = self._due_at(now)
         if due_at is not None and due_at <= now:
             time.sleep(LINGER_S)
             self._send_reports(now)
+
+    def _due_at(self, now: float) -> float | None:
+        """When reports are due; never while control has not accepted the agent."""
+        return self._window.due_at(self._journal.newest_seq(), now) if self._trust.enrolled else None
+
+    def _beat(self) -> None:
+        if self._trust.enrolled:
+            self._publish(HEARTBEAT_TASK, self._heartbeat(False), max(10 * self._interval_s, 10))
+        else:
+            self._send(ENROL_TASK, self._trust.request(), ENROL_EXPIRES_S)
+
+    def _publish(self, task: str, body: str, expires_s: float) -> None:
+        self._send(task, self._trust.sign(task, body, expires_s), expires_s)
 
     def _send_reports(self, now: float) -> None:
         reports = self._journal.unreported(BATCH_REPORTS, BATCH_BYTES)
@@ -139,6 +161,8 @@ class Reporter:
         return pause_s
 
     def _say_goodbye(self) -> None:
+        if not self._trust.enrolled:
+            return
         try:
             self._send_reports(time.monotonic())
             self._publish(HEARTBEAT_TASK, self._heartbeat(True), max(10 * self._interval_s, 10))

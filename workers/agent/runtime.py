@@ -1,7 +1,8 @@
 """The agent itself: one thread with an event loop that carries out orders and wakes only when something happens.
 
-Invariants: an order is in the journal before `receive` returns; one agent works on a state folder at a time. An error
-that nobody foresaw ends the agent (`on_fatal`), as what it knows is in the journal and its processes live on.
+Invariants: a message is taken once, and its orders are in the journal before `receive` returns; one agent works on a
+state folder at a time. An error that nobody foresaw ends the agent (`on_fatal`), as what it knows is in the journal and
+its processes live on.
 """
 
 import asyncio
@@ -26,21 +27,27 @@ from workers.agent.keeper import KIND as KEPT
 from workers.agent.keeper import Keeper
 from workers.agent.link import SupervisorLink
 from workers.agent.reporter import Publish, Reporter
+from workers.agent.trust import Trust
+from workers.core.envelope import Misaddressed, Refusal, Replayed, Sealed, Unreadable
 from workers.executors import available
 from workers.protocol import (
     Admitted,
     Applied,
+    Enrolled,
     Heartbeat,
     KeepTask,
     Order,
     Orders,
     QueryUnits,
     Refused,
+    Rejected,
     RunCommand,
     SetDraining,
     StopUnit,
     Superseded,
     Unknown,
+    UnreadableEnvelope,
+    decode_orders,
     encode,
     kind_of,
 )
@@ -51,6 +58,7 @@ DRAINING_KEY, WORKER_KEY = "draining", "worker_id"
 RECEIVE_WITHIN_S = 30.0
 START_WITHIN_S = 30.0
 PRUNE_INTERVAL_S = 600.0
+NONCES_KEPT_LONGER_S = 600.0
 
 
 class AgentRuntime:
@@ -62,6 +70,7 @@ class AgentRuntime:
         self._lock = lock_state_dir(config)
         self._journal = Journal(config.state_dir / "journal.sqlite3")
         self._worker_id = self._identify()
+        self._trust = Trust(config, self._worker_id, self._journal)
         self._session = uuid.uuid4().hex
         self._started_at = time.time()
         self._holding = Holding(self._session)
@@ -71,7 +80,14 @@ class AgentRuntime:
         self._commands = Commands(config, self._journal, self._link)
         self._keeper = Keeper(config, self._journal, self._link)
         self._reporter = Reporter(
-            self._journal, publish, self._heartbeat, config.host, self._session, config.heartbeat_interval_s, on_fatal
+            self._journal,
+            publish,
+            self._heartbeat,
+            self._trust,
+            config.host,
+            self._session,
+            config.heartbeat_interval_s,
+            on_fatal,
         )
         self._journal.on_spooled = self._reporter.wake
         self._loop = asyncio.new_event_loop()
@@ -99,31 +115,63 @@ class AgentRuntime:
         self._journal.close()
         self._lock.close()
 
-    def receive(self, orders: Orders) -> None:
-        """Returns once orders are in the journal. Raises TimeoutError when that takes too long, and NameLost when they
-        are for a newer agent of this name.
-        """
-        self.deliver(orders).result(RECEIVE_WITHIN_S)
+    def receive(self, text: str) -> None:
+        """Returns once orders are in the journal, or refused. Raises TimeoutError when that takes too long.
 
-    def deliver(self, orders: Orders) -> "Future[None]":
-        """Hands orders over and tells when they are in the journal; those for another host are dropped."""
+        Raises NameLost when they are for a newer agent of this name.
+        """
+        self.deliver(text).result(RECEIVE_WITHIN_S)
+
+    def deliver(self, text: str) -> "Future[None]":
+        """Hands a message over and tells when its orders are in the journal; a message that is refused is counted."""
         done: Future[None] = Future()
-        if orders.host == self._config.host:
-            self._loop.call_soon_threadsafe(self._receive, orders, done)
-        else:
-            log.warning("orders.misaddressed host=%s to=%s", self._config.host, orders.host)
+        try:
+            sealed = self._trust.open(text)
+            orders = self._orders_of(sealed)
+        except Misaddressed as refusal:
+            self._loop.call_soon_threadsafe(self._misdelivered, text, refusal, done)
+        except Refusal as refusal:
+            self._trust.count(refusal)
             done.set_result(None)
+        else:
+            self._loop.call_soon_threadsafe(self._receive, sealed, orders, done)
         return done
 
-    def _receive(self, orders: Orders, done: "Future[None]") -> None:
+    def _misdelivered(self, text: str, refusal: Misaddressed, done: "Future[None]") -> None:
+        """Control's word for another worker: when that one is the newer of this name, this one gives way."""
+        try:
+            self._holding.check(self._orders_of(self._trust.overhear(text)))
+        except NameLost as lost:
+            done.set_exception(lost)
+            self._give_way(lost)
+            return
+        except Refusal as further:
+            log.debug("orders.not_overheard host=%s %s", self._config.host, further)
+        self._trust.count(refusal)
+        done.set_result(None)
+
+    def _orders_of(self, sealed: Sealed) -> Orders:
+        try:
+            orders = decode_orders(sealed.body)
+        except UnreadableEnvelope as error:
+            raise Unreadable(str(error)) from error
+        if orders.host != self._config.host:
+            raise Misaddressed(f"its orders are for {orders.host}")
+        return orders
+
+    def _receive(self, sealed: Sealed, orders: Orders, done: "Future[None]") -> None:
         try:
             self._holding.check(orders)
             with self._journal.transaction():
+                self._spend(sealed)
                 for order in orders.orders:
                     self._carry_out(order, time.time())
         except NameLost as lost:
             done.set_exception(lost)
             self._give_way(lost)
+        except Refusal as refusal:
+            self._trust.count(refusal)
+            done.set_result(None)
         except Exception as error:
             done.set_exception(error)
             raise
@@ -136,6 +184,10 @@ class AgentRuntime:
             self._superseded = True
             log.critical("agent.superseded host=%s %s; it takes nothing more and ends", self._config.host, lost)
             self._on_fatal()
+
+    def _spend(self, sealed: Sealed) -> None:
+        if not self._journal.spend(sealed.claims.nonce, sealed.claims.expires_at):
+            raise Replayed(f"{sealed.claims.nonce} was taken before")
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -177,6 +229,7 @@ class AgentRuntime:
             old = self._journal.over_before(time.time() - self._config.keep_ended_s)
             self._journal.delete(old)
             self._link.remove_ended(self._config.keep_ended_s)
+            self._journal.forget_nonces(time.time() - NONCES_KEPT_LONGER_S)
             await asyncio.sleep(0 if old else PRUNE_INTERVAL_S)
 
     def _carry_out(self, order: Order, now: float) -> None:
@@ -194,6 +247,17 @@ class AgentRuntime:
                 self._journal.remember(DRAINING_KEY, DRAINING if order.draining else "")
             case Admitted() | Superseded():
                 log.debug("order.heard host=%s %s", self._config.host, order)
+            case Enrolled():
+                if self._trust.accept(order.request):
+                    self._journal.after_commit(self._reporter.greet)
+            case Rejected():
+                self._rejected(order)
+
+    def _rejected(self, order: Rejected) -> None:
+        if self._trust.reject(order.reason, order.request):
+            self._on_fatal()
+        else:
+            self._journal.after_commit(self._reporter.greet)
 
     def _take(self, order: RunCommand | KeepTask, now: float) -> None:
         known = self._journal.latest(order.unit)
@@ -257,6 +321,7 @@ class AgentRuntime:
                 slots=config.slots,
                 running=self._commands.running + self._keeper.running,
                 stopping=stopping,
+                refused=self._trust.refused(),
             )
         )
 

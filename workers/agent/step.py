@@ -15,7 +15,7 @@ from workers.agent.config import AgentConfig, agent_config
 from workers.agent.facts import own_address
 from workers.agent.reporter import Publish, Unpublished
 from workers.agent.runtime import AgentRuntime
-from workers.protocol import HEARTBEAT_QUEUE, HEARTBEAT_TASK, REPORTS_TASK
+from workers.protocol import ENROL_TASK, HEARTBEAT_QUEUE, HEARTBEAT_TASK, REPORTS_TASK
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ def addressed(config: AgentConfig, app: Celery) -> AgentConfig:
 
 def publisher(app: Celery) -> Publish:
     """Sends to control by the app's connections; a connection that broke is opened again once."""
-    queues = {HEARTBEAT_TASK: HEARTBEAT_QUEUE, REPORTS_TASK: app.conf.task_default_queue}
+    control = app.conf.task_default_queue
+    queues = {HEARTBEAT_TASK: HEARTBEAT_QUEUE, REPORTS_TASK: control, ENROL_TASK: control}
     connection = app.connection_for_write()
     errors = (*connection.connection_errors, *connection.channel_errors, KombuError, CeleryError, OSError)
 

@@ -10,7 +10,7 @@ import binascii
 import hashlib
 from collections.abc import Container
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -20,6 +20,7 @@ CONTROL = "control"
 DOMAIN = b"scheduler envelope 1\n"
 LIFE_MAX_S = 3600.0
 CLOCK_SKEW_S = 60.0
+NONCE_LENGTH_MAX = 64
 
 
 class Refusal(Exception):
@@ -84,7 +85,7 @@ class Claims(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     purpose: str
     issued_at: float
     expires_at: float
-    nonce: str
+    nonce: Annotated[str, msgspec.Meta(min_length=1, max_length=NONCE_LENGTH_MAX)]
     size: int
 
 

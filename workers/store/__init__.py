@@ -10,6 +10,14 @@ from workers.store.placing import place_pending
 from workers.store.registry import apply_heartbeats, remove, set_draining
 from workers.store.reports import apply_command_reports, apply_reports
 from workers.store.sweeping import sweep
+from workers.store.trust import (
+    enrol,
+    make_token,
+    receive_heartbeats,
+    receive_reports,
+    revoke,
+    withdraw_token,
+)
 
 __all__ = [
     "apply_command_reports",
@@ -17,12 +25,18 @@ __all__ = [
     "apply_reports",
     "cancel",
     "cancel_array",
+    "enrol",
+    "make_token",
     "output_of",
     "place_pending",
+    "receive_heartbeats",
+    "receive_reports",
     "remove",
+    "revoke",
     "set_draining",
     "submit",
     "submit_array",
     "submit_wanted",
     "sweep",
+    "withdraw_token",
 ]

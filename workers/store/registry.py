@@ -25,7 +25,17 @@ from workers.units import host_lost_listeners
 
 logger = logging.getLogger(__name__)
 STOPPED = "stopped by its operator"
-STATED = ["address", "version", "labels", "facts", "slots", "running", "last_seen_at", "silent_at"]
+STATED = [
+    "address",
+    "version",
+    "labels",
+    "facts",
+    "slots",
+    "running",
+    "refused_messages",
+    "last_seen_at",
+    "silent_at",
+]
 REFUSING = frozenset({Claim.REFUSED, Claim.SUPERSEDED})
 CONNECTING = frozenset({Claim.NEW, Claim.RETURNED, Claim.RESTARTED, Claim.TAKEN_OVER, Claim.RENAMED})
 
@@ -91,6 +101,16 @@ def disconnect_silent(now: datetime) -> None:
             _leave(worker, f"nothing heard for {(now - worker.last_seen_at).total_seconds():.1f} s", now)
         update_rows(workers, ["state", "reason", "changed_at"])
         _tell_lost(workers, now)
+
+
+def expel(name: str, reason: str, now: datetime) -> None:
+    """Disconnects a worker at once, as one that is lost. Call it in a transaction; an unknown name is no error."""
+    worker = locked(Worker.objects.connected().filter(name=name)).first()
+    if worker is None:
+        return
+    _leave(worker, reason, now)
+    worker.save(update_fields=["state", "reason", "changed_at"])
+    _tell_lost([worker], now)
 
 
 def forgive_silence(now: datetime) -> None:
@@ -194,6 +214,7 @@ def _take_over_facts(worker: Worker, heartbeat: Heartbeat, now: datetime) -> Non
     worker.address, worker.version = heartbeat.address, heartbeat.version
     worker.labels, worker.facts = heartbeat.labels, heartbeat.facts
     worker.slots, worker.running = heartbeat.slots, heartbeat.running
+    worker.refused_messages = heartbeat.refused
     worker.last_seen_at, worker.silent_at = now, _silent_at(now)
 
 

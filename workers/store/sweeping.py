@@ -22,6 +22,7 @@ from workers.store.placing import place_pending, tell_waiting
 from workers.store.registry import disconnect_silent, forgive_silence
 from workers.store.retrying import RETRIED, keep, retry, stop_given_up
 from workers.store.rows import BATCH_SIZE, announce_ended, claimed, event_of, record
+from workers.store.trust import prune
 
 DEAF_AFTER_S = 5
 STATE_AFTER = {Step.PLACE: "pending", Step.CANCEL: "cancelled", Step.DEAD: "dead"}
@@ -29,7 +30,7 @@ ATTENDED = ["state", "reason", "ended_at", "remind_at", "accepted_at", "ack_by"]
 
 
 def sweep(now: datetime) -> None:
-    """One tick: silence, quiet commands, pending commands."""
+    """One tick: silence, quiet commands, pending commands, what may be forgotten."""
     if _was_deaf(now):
         forgive_silence(now)
     disconnect_silent(now)
@@ -39,6 +40,7 @@ def sweep(now: datetime) -> None:
         dispatch.wake()
     else:
         tell_waiting(now)
+    prune(now)
 
 
 def attend_quiet(now: datetime) -> None:

@@ -241,11 +241,9 @@ def test_a_stop_that_overtakes_its_order_still_stops_it(host: TestHost, tmp_path
 
 
 def test_orders_for_another_host_are_dropped(host: TestHost, tmp_path: Path) -> None:
-    from workers.protocol import Orders
-
     assert host.agent is not None
     order = RunCommand(unit="command/1", attempt=1, argv=["touch", str(tmp_path / "ran")])
-    host.agent.receive(Orders(host="host-other", sent_at=0, orders=[order]))
+    host.agent.receive(host.control.signer.orders([order], host="host-other"))
     host.run("true", unit="command/2")
     host.ended("command/2")
     assert not (tmp_path / "ran").exists()

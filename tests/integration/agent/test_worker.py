@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +13,10 @@ from celery import Celery
 
 from tests.support.processes import Process, Processes
 from tests.support.servers import RabbitServer, Server, ValkeyServer, free_port
+from tests.support.trust import Signer, any_token, body_of
 from tests.support.wait import wait_until
 from workers.protocol import (
+    ENROL_TASK,
     HEARTBEAT_QUEUE,
     HEARTBEAT_TASK,
     RECEIVE_TASK,
@@ -27,14 +28,12 @@ from workers.protocol import (
     Heartbeat,
     KeepTask,
     Order,
-    Orders,
     Report,
     RunCommand,
     Started,
     TaskState,
     decode_heartbeat,
     decode_reports,
-    encode,
 )
 
 Kind = TypeVar("Kind", bound=Report)
@@ -54,12 +53,23 @@ class Wire:
             queue.clear()
         self.heartbeats: list[Heartbeat] = []
         self.reports: list[Report] = []
+        self.signer = Signer(HOST)
 
     def order(self, *orders: Order) -> None:
-        self.send(encode(Orders(host=HOST, sent_at=time.time(), orders=list(orders))))
+        self.meet()
+        self.send(self.signer.orders(orders))
 
     def send(self, envelope: str) -> None:
         self.app.send_task(RECEIVE_TASK, args=[envelope], queue=HOST)
+
+    def meet(self) -> None:
+        """Waits until the agent has enrolled, or is heard."""
+        wait_until(self._met, 20, what="the agent to be heard")
+
+    def _met(self) -> str:
+        if not self.signer.worker_id:
+            self.read()
+        return self.signer.worker_id
 
     def read(self) -> None:
         """Takes in what has arrived."""
@@ -71,9 +81,12 @@ class Wire:
 
     def _take(self, task: str, text: str) -> None:
         if task == HEARTBEAT_TASK:
-            self.heartbeats.append(decode_heartbeat(text))
+            self.heartbeats.append(decode_heartbeat(body_of(text)))
+            self.signer.worker_id = self.heartbeats[-1].worker_id
+        elif task == ENROL_TASK:
+            self.send(self.signer.welcome(text))
         elif task == REPORTS_TASK:
-            envelope = decode_reports(text)
+            envelope = decode_reports(body_of(text))
             self.reports += [numbered.report for numbered in envelope.reports]
             self.order(Applied(session=envelope.session, seq=envelope.reports[-1].seq))
 
@@ -113,9 +126,11 @@ def wire(broker: Server) -> Iterator[Wire]:
 
 @pytest.fixture
 def agent(processes: Processes, broker: Server, wire: Wire, tmp_path: Path) -> Process:
-    """An agent that has only the broker; `wire` listens from before its first word."""
-    assert wire.connection.connected
-    return start_agent(processes, broker, tmp_path)
+    """An agent that has only the broker and has enrolled; `wire` listens from before its first word."""
+    started = start_agent(processes, broker, tmp_path)
+    wire.meet()
+    started.wait_for_line("agent.enrolled")
+    return started
 
 
 def start_agent(processes: Processes, broker: Server, folder: Path) -> Process:
@@ -126,6 +141,7 @@ def start_agent(processes: Processes, broker: Server, folder: Path) -> Process:
         SCHEDULER_DATA_DIR=str(folder / "data"),
         SCHEDULER_HEARTBEAT_INTERVAL_S="0.5",
         SCHEDULER_LABELS="zone=a",
+        SCHEDULER_JOIN_TOKEN=any_token(),
     )
 
 
@@ -199,7 +215,7 @@ def test_a_stopped_agent_says_goodbye(agent: Process, wire: Wire) -> None:
 
 def test_an_unreadable_envelope_is_dropped_with_the_reason(agent: Process, wire: Wire) -> None:
     wire.send("{")
-    agent.wait_for_line("orders.unreadable")
+    agent.wait_for_line("orders.refused host=host-w reason=unreadable")
     wire.order(RunCommand(unit="command/1", attempt=1, argv=["true"]))
     assert wire.ended("command/1").exit_code == 0
 

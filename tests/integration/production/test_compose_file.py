@@ -12,7 +12,7 @@ from tests.support.processes import ROOT
 
 VALUES = dict.fromkeys(example_names(), "secret") | {"COMPOSE_PROFILES": "", "BROKER_URL": ""}
 FOREIGN = {"postgres", "rabbitmq", "valkey", "nats"}
-OURS = {"migrate", "web", "control", "clock", "nats-bridge", "host-a", "host-b", "host-c", "flower"}
+OURS = {"migrate", "join-tokens", "web", "control", "clock", "nats-bridge", "host-a", "host-b", "host-c", "flower"}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_the_example_names_every_value_that_is_required_and_none_that_is_unknown
 
 def test_every_lasting_service_has_a_health_check(services: dict[str, Any]) -> None:
     without = [name for name, service in services.items() if not service.get("healthcheck", {}).get("test")]
-    assert without == ["migrate"]
+    assert without == ["migrate", "join-tokens"]
 
 
 def test_our_containers_cannot_write_to_their_image_or_gain_rights(services: dict[str, Any]) -> None:
@@ -57,7 +57,9 @@ def test_our_containers_cannot_write_to_their_image_or_gain_rights(services: dic
 
 def test_agents_get_the_broker_and_no_secret_of_the_control_side(services: dict[str, Any]) -> None:
     for name in ("host-a", "host-b", "host-c"):
-        assert set(services[name]["environment"]) == {"BROKER_URL", "SCHEDULER_ALIVE_FILE"}
+        given = services[name]["environment"]
+        assert set(given) == {"BROKER_URL", "SCHEDULER_ALIVE_FILE", "SCHEDULER_JOIN_TOKEN_FILE"}
+        assert given["SCHEDULER_JOIN_TOKEN_FILE"].endswith(f"/{name}")
 
 
 def test_all_processes_run_one_image_as_a_user_without_rights(services: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from tests.support.servers import NatsServer, PostgresServer, RabbitServer, acce
 from tests.support.wait import wait_until
 
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+ONCE = ("migrate", "join-tokens")
 LASTING = ("web", "control", "clock", "nats-bridge", "host-a", "host-b", "host-c", "flower")
 VALUES = dict.fromkeys(example_names(), "sixteen-letters-") | {
     "BROKER_URL": "",
@@ -34,7 +35,12 @@ class Deployment:
         self.processes = Processes(root)
         self.services: dict[str, Adapted] = {}
         self.running: dict[str, Process] = {}
-        words = {"0.0.0.0": "127.0.0.1", "8000": str(self.web_port), "5555": str(self.flower_port)}
+        words = {
+            "0.0.0.0": "127.0.0.1",
+            "8000": str(self.web_port),
+            "5555": str(self.flower_port),
+            "/var/lib/scheduler-join": str(folder(root, "join-tokens-made")),
+        }
         for name, service in load(VALUES)["services"].items():
             if service["image"] == "scheduler":
                 own = folder(root, name)
@@ -72,8 +78,9 @@ def deployment(
     }
     deployed = Deployment(tmp_path_factory.mktemp("compose"), addresses)
     try:
-        migration = deployed.start("migrate")
-        assert migration.wait_ended(60) == 0, migration.output
+        for name in ONCE:
+            process = deployed.start(name)
+            assert process.wait_ended(60) == 0, process.output
         for name in LASTING:
             deployed.start(name)
         yield deployed
@@ -82,7 +89,7 @@ def deployment(
 
 
 def test_no_process_of_the_file_is_left_out(deployment: Deployment) -> None:
-    assert set(deployment.services) == {*LASTING, "migrate"}
+    assert set(deployment.services) == {*LASTING, *ONCE}
 
 
 @pytest.mark.parametrize("name", LASTING)

@@ -502,5 +502,5 @@ def test_a_tick_costs_a_constant_number_of_queries(agents: FakeAgents, django_as
     store.place_pending(NOW)
     submit(40, on="zone=nowhere")
 
-    with django_assert_max_num_queries(30):
+    with django_assert_max_num_queries(32):
         store.sweep(after(11))

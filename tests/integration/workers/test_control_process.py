@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from tests.support.processes import Processes
 from tests.support.servers import ValkeyServer
+from tests.support.trust import body_of, enrolled, sealed
 from tests.support.wait import wait_until
 from workers import dispatch, store
 from workers.core.commands import NewCommand
@@ -33,6 +34,7 @@ from workers.protocol import (
 pytestmark = pytest.mark.django_db(transaction=True)
 HOST = "host-wire"
 SESSION = "s1"
+WORKER = "w"
 
 
 class WireAgent:
@@ -45,21 +47,26 @@ class WireAgent:
 
     def beat(self) -> None:
         heartbeat = Heartbeat(
-            host=HOST, worker_id="w", session=SESSION, started_at=1, sent_at=1, version="1", address="here"
+            host=HOST, worker_id=WORKER, session=SESSION, started_at=1, sent_at=1, version="1", address="here"
         )
-        self._app.send_task(HEARTBEAT_TASK, args=[encode(heartbeat)], queue=HEARTBEAT_QUEUE)
+        self._send(HEARTBEAT_TASK, encode(heartbeat), queue=HEARTBEAT_QUEUE)
 
     def report(self, *reports: Any) -> None:
         numbered = [Numbered(number, report) for number, report in enumerate(reports, 1)]
         envelope = Reports(host=HOST, session=SESSION, sent_at=1, reports=numbered)
-        self._app.send_task(REPORTS_TASK, args=[encode(envelope)])
+        self._send(REPORTS_TASK, encode(envelope))
+
+    def _send(self, task: str, body: str, **options: str) -> None:
+        self._app.send_task(task, args=[sealed(HOST, task, body)], **options)
 
     def next_order(self, kind: type[Any]) -> Any:
         """The next order of a kind; those of other kinds before it are passed over."""
         while True:
             message = self._queue.get(timeout=20)
             message.ack()
-            found: list[Order] = [order for order in decode_orders(message.payload[0][0]).orders if type(order) is kind]
+            found: list[Order] = [
+                order for order in decode_orders(body_of(message.payload[0][0])).orders if type(order) is kind
+            ]
             if found:
                 return found[0]
 
@@ -73,6 +80,7 @@ class WireAgent:
 def wire(database_url: str, processes: Processes, valkey_server: ValkeyServer) -> Iterator[WireAgent]:
     """An agent's end of the wire to a control worker that runs."""
     valkey_server.flush()
+    enrolled(HOST, WORKER)
     processes.worker("control", valkey_server.url, DATABASE_URL=database_url)
     app = Celery("test", broker=valkey_server.url, set_as_current=False)
     app.conf.task_default_queue = "control"

@@ -11,11 +11,21 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from tests.support.servers import ValkeyServer
+from tests.support.trust import body_of, enrolled, sealed
 from workers import dispatch, store, tasks
 from workers.core.commands import NewCommand
 from workers.heartbeats import apply_texts
 from workers.models import Command, Worker
-from workers.protocol import Heartbeat, Reports, SetDraining, decode_orders, encode
+from workers.protocol import (
+    ENROL_TASK,
+    HEARTBEAT_TASK,
+    REPORTS_TASK,
+    Heartbeat,
+    Reports,
+    SetDraining,
+    decode_orders,
+    encode,
+)
 from workers.testing import FakeAgents
 
 BrokerAt = Callable[[str], Celery]
@@ -52,13 +62,14 @@ def test_orders_travel_in_batches_on_the_hosts_queue_and_expire(
     broker_at: BrokerAt, valkey_server: ValkeyServer
 ) -> None:
     app = broker_at(valkey_server.url)
+    enrolled("host-t", "t")
 
     dispatch.publish({"host-t": [DRAIN] * (dispatch.ORDERS_PER_MESSAGE + 1)})
 
     with app.connection_for_read() as connection:
         queue = connection.SimpleQueue("host-t")
         messages = [queue.get(timeout=5), queue.get(timeout=5)]
-        envelopes = [decode_orders(message.payload[0][0]) for message in messages]
+        envelopes = [decode_orders(body_of(message.payload[0][0])) for message in messages]
         assert [len(envelope.orders) for envelope in envelopes] == [dispatch.ORDERS_PER_MESSAGE, 1]
         assert {envelope.host for envelope in envelopes} == {"host-t"}
         assert all(message.headers["expires"] for message in messages)
@@ -74,6 +85,7 @@ def test_a_broker_that_is_away_fails_no_submit(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     broker_at(f"redis://127.0.0.1:{free_port()}/0")
+    enrolled("host-t", "t")
 
     with caplog.at_level(logging.WARNING), django_capture_on_commit_callbacks(execute=True):
         commands = store.submit([NewCommand(argv=["true"])] * 100, timezone.now())
@@ -89,8 +101,10 @@ def test_the_tasks_apply_what_arrives(agents: FakeAgents) -> None:
     heartbeat = Heartbeat(
         host="host-t", worker_id="t", session="s", started_at=1, sent_at=1, version="1", address="here"
     )
-    apply_texts([encode(heartbeat)], timezone.now())
-    tasks.apply_reports(encode(Reports(host="host-t", session="s", sent_at=1, reports=[])))
+    enrolled("host-t", "t")
+    reports = Reports(host="host-t", session="s", sent_at=1, reports=[])
+    apply_texts([sealed("host-t", HEARTBEAT_TASK, encode(heartbeat))], timezone.now())
+    tasks.apply_reports(sealed("host-t", REPORTS_TASK, encode(reports)))
     (command,) = store.submit([NewCommand(argv=["true"])], timezone.now())
     tasks.dispatch_commands()
     tasks.sweep()
@@ -100,7 +114,9 @@ def test_the_tasks_apply_what_arrives(agents: FakeAgents) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("receive", [tasks.apply_reports, lambda text: apply_texts([text], timezone.now())])
+@pytest.mark.parametrize(
+    "receive", [tasks.apply_reports, tasks.enrol, lambda text: apply_texts([text], timezone.now())]
+)
 def test_an_unreadable_envelope_is_logged_and_dropped(receive: Any, caplog: pytest.LogCaptureFixture) -> None:
     receive("{not an envelope")
 
@@ -108,7 +124,7 @@ def test_an_unreadable_envelope_is_logged_and_dropped(receive: Any, caplog: pyte
 
 
 def test_the_tasks_have_the_names_that_others_send_to() -> None:
-    names = {"workers.apply_reports", "workers.sweep", "workers.dispatch_commands"}
+    names = {REPORTS_TASK, ENROL_TASK, "workers.sweep", "workers.dispatch_commands"}
 
     assert names <= set(current_app.tasks)
 

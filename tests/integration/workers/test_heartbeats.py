@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.trust import enrolled, sealed
 from tests.support.wait import wait_until
 from workers import store
 from workers.heartbeats import Collector, apply_texts, text_of
 from workers.models import Worker
-from workers.protocol import Heartbeat, encode
+from workers.protocol import HEARTBEAT_TASK, Heartbeat, encode
 from workers.testing import FakeAgents
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -35,6 +36,12 @@ def beat(number: int, session: str = "s", started_at: float = 1, **fields: Any) 
 
 def message(text: Any, expires: str | None = None) -> SimpleNamespace:
     return SimpleNamespace(headers={"expires": expires}, payload=[[text], {}, {}])
+
+
+def signed(number: int) -> SimpleNamespace:
+    """The message of an agent that has enrolled."""
+    enrolled(f"host-{number}", f"id-{number}")
+    return message(sealed(f"host-{number}", HEARTBEAT_TASK, encode(beat(number))))
 
 
 @pytest.mark.django_db
@@ -81,7 +88,9 @@ def test_an_older_session_in_the_same_batch_does_not_count(agents: FakeAgents) -
 
 @pytest.mark.django_db
 def test_one_that_cannot_be_read_does_not_keep_the_others_from_counting(agents: FakeAgents) -> None:
-    apply_texts(["{", encode(beat(1)), "null"], NOW)
+    enrolled("host-1", "id-1")
+
+    apply_texts(["{", sealed("host-1", HEARTBEAT_TASK, encode(beat(1)), NOW), "null"], NOW)
 
     assert Worker.objects.count() == 1
 
@@ -89,7 +98,6 @@ def test_one_that_cannot_be_read_does_not_keep_the_others_from_counting(agents: 
 @pytest.mark.parametrize(
     "unusable",
     [
-        message("text", expires="2026-11-21T11:59:59+00:00"),
         message("text", expires="yesterday"),
         message(7),
         SimpleNamespace(headers={}, payload=[]),
@@ -97,8 +105,12 @@ def test_one_that_cannot_be_read_does_not_keep_the_others_from_counting(agents: 
         SimpleNamespace(headers={}, payload=None),
     ],
 )
-def test_a_message_that_has_expired_or_is_of_another_kind_is_dropped(unusable: Any) -> None:
-    assert text_of(unusable, NOW) is None
+def test_a_message_of_another_kind_is_given_on_as_unreadable(unusable: Any) -> None:
+    assert text_of(unusable, NOW) == ""
+
+
+def test_a_message_that_has_expired_is_dropped() -> None:
+    assert text_of(message("text", expires="2026-11-21T11:59:59+00:00"), NOW) is None
 
 
 def test_a_message_gives_its_one_argument() -> None:
@@ -110,10 +122,10 @@ def test_the_collector_applies_what_has_come_together_also_when_it_is_stopped(ag
     collector = Collector()
     collector.start()
     for number in range(3):
-        collector.add(message(encode(beat(number))))
+        collector.add(signed(number))
     wait_until(lambda: Worker.objects.count() == 3, what="all three")
 
-    collector.add(message(encode(beat(3))))
+    collector.add(signed(3))
     collector.stop()
 
     assert Worker.objects.count() == 4

@@ -14,6 +14,8 @@ PORTS = Ports(web=8000, broker=6380, nats=4222, flower=5555)
 OPTIONS = Options(hosts=("host-a", "host-b"), address="127.0.0.1", web_port=8000, demo=True)
 SHARED = layout.shared_environment({}, PORTS, "broker-password", "sqlite:///x", "key", Path("/data"))
 
+TOKENS = {"host-a": "token-a", "host-b": "token-b"}
+
 
 def names(specs: list[ProcessSpec]) -> list[str]:
     return [spec.name for spec in specs]
@@ -48,9 +50,9 @@ def test_the_etcd_bridge_runs_where_the_environment_names_an_etcd() -> None:
     environ = {"ETCD_ENDPOINTS": "http://etcd:2379", "ETCD_PASSWORD": "x", "ETCD_USER": ""}
     shared = layout.shared_environment(environ, PORTS, "p", "sqlite:///x", "key", Path("/data"))
 
-    specs = {spec.name: spec for spec in layout.application_specs(OPTIONS, PORTS, shared, "admin:x")}
+    specs = {spec.name: spec for spec in layout.application_specs(OPTIONS, PORTS, shared, "admin:x", TOKENS)}
 
-    assert "etcd-bridge" not in names(layout.application_specs(OPTIONS, PORTS, SHARED, "admin:x"))
+    assert "etcd-bridge" not in names(layout.application_specs(OPTIONS, PORTS, SHARED, "admin:x", TOKENS))
     assert {name: specs["etcd-bridge"].env.get(name) for name in layout.ETCD_VARIABLES} == {
         **dict.fromkeys(layout.ETCD_VARIABLES),
         "ETCD_ENDPOINTS": "http://etcd:2379",
@@ -60,22 +62,23 @@ def test_the_etcd_bridge_runs_where_the_environment_names_an_etcd() -> None:
 
 
 def test_every_host_has_an_agent_with_ports_of_its_own() -> None:
-    specs = {spec.name: spec for spec in layout.application_specs(OPTIONS, PORTS, SHARED, "admin:x")}
+    specs = {spec.name: spec for spec in layout.application_specs(OPTIONS, PORTS, SHARED, "admin:x", TOKENS)}
 
     assert specs["host-a"].env["SCHEDULER_AGENT_PORTS"] == "31000-31499"
     assert specs["host-b"].env["SCHEDULER_AGENT_PORTS"] == "31500-31999"
 
 
 def test_an_agent_is_given_the_broker_and_neither_database_nor_secret_key() -> None:
-    agent = layout.agent_spec("host-a", 0, SHARED)
+    agent = layout.agent_spec("host-a", 0, SHARED, "token-a")
 
     assert "BROKER_URL" in agent.env
     assert agent.env["DATABASE_URL"] == ""
     assert agent.env["SECRET_KEY"] == ""
+    assert agent.env["SCHEDULER_JOIN_TOKEN"] == "token-a"
 
 
 def test_no_secret_is_on_a_command_line() -> None:
-    specs = layout.application_specs(OPTIONS, PORTS, SHARED, "admin:flower-password")
+    specs = layout.application_specs(OPTIONS, PORTS, SHARED, "admin:flower-password", TOKENS)
 
     words = " ".join(word for spec in specs for word in spec.argv)
     assert "password" not in words
@@ -85,7 +88,7 @@ def test_no_secret_is_on_a_command_line() -> None:
 def test_without_the_demo_its_connector_is_not_started() -> None:
     options = Options(hosts=("host-a",), address="127.0.0.1", web_port=8000, demo=False)
 
-    assert "demo-connector" not in names(layout.application_specs(options, PORTS, SHARED, "admin:x"))
+    assert "demo-connector" not in names(layout.application_specs(options, PORTS, SHARED, "admin:x", TOKENS))
 
 
 def test_hosts_are_read_from_a_comma_list() -> None:
