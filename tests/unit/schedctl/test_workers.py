@@ -94,3 +94,33 @@ def test_rm_forgets_a_worker(twin: Twin, schedctl: Run) -> None:
 def test_whoami_shows_the_user(twin: Twin, schedctl: Run) -> None:
     twin.on("GET /whoami", answer({"user": "ann", "role": "operator"}))
     assert schedctl("whoami").stdout == "user |ann\nrole |operator\n"
+
+
+TOKEN = {"id": "5f2c", "host": "host-c", "uses_left": 2, "expires_at": "2026-01-01T01:00:00Z", "token": "jt_secret"}
+
+
+def test_join_token_is_made_and_printed_alone(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /join-tokens", answer(TOKEN, 201))
+    assert schedctl("workers", "join-token", "--host", "host-c", "--ttl", "10m", "--uses", "2").stdout == "jt_secret\n"
+    assert twin.asked[0].document == {"host": "host-c", "ttl_s": 600, "uses": 2}
+
+
+def test_join_token_is_for_one_agent_and_an_hour_unless_told_otherwise(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /join-tokens", answer(TOKEN, 201))
+    assert json.loads(schedctl("workers", "join-token", "-o", "json").stdout) == TOKEN
+    assert twin.asked[0].document == {"host": "", "ttl_s": 3600, "uses": 1}
+
+
+def test_join_tokens_are_listed_and_withdrawn(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /join-tokens", answer({"items": [TOKEN]}))
+    twin.on("DELETE /join-tokens/5f2c", Reply(204))
+    assert schedctl("workers", "join-tokens").stdout == (
+        "id   |host   |uses_left |expires_at\n5f2c |host-c |2         |2026-01-01T01:00:00Z\n"
+    )
+    assert schedctl("workers", "withdraw-token", "5f2c").stdout == "5f2c withdrawn\n"
+
+
+def test_revoke_acts_on_every_name(twin: Twin, schedctl: Run) -> None:
+    for name in ("a", "b"):
+        twin.on(f"POST /hosts/{name}/revoke", Reply(204))
+    assert schedctl("workers", "revoke", "a", "b").stdout == "a revoked\nb revoked\n"
