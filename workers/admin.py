@@ -45,13 +45,17 @@ class LookOnlyAdmin(ModelAdmin):
         """Asked by Django for actions with the permission `operate`."""
         return role_of(request.user) >= Role.OPERATOR
 
+    def has_administer_permission(self, request: HttpRequest) -> bool:
+        """Asked by Django for actions with the permission `administer`."""
+        return role_of(request.user) >= Role.ADMIN
+
 
 @admin.register(Worker)
 class WorkerAdmin(LookOnlyAdmin):
     list_display = ("name", "state", "draining", "running", "slots", "address", "version", "last_seen_at", "reason")
     list_filter = ("state", "draining", "version")
     search_fields = ("name", "id", "address", "reason")
-    actions = ("drain", "undrain", "remove")
+    actions = ("drain", "undrain", "remove", "revoke")
 
     @admin.action(description="Drain: take nothing new", permissions=["operate"])
     def drain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
@@ -64,6 +68,10 @@ class WorkerAdmin(LookOnlyAdmin):
     @admin.action(description="Remove: forget what is disconnected", permissions=["operate"])
     def remove(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
         self._each(request, queryset, store.remove, "removed")
+
+    @admin.action(description="Revoke the key: trust it no longer", permissions=["administer"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
+        self._each(request, queryset, store.revoke, "revoked")
 
     def _each(self, request: HttpRequest, queryset: QuerySet[Worker], act: ByName, word: str) -> None:
         """Acts on every chosen worker, and tells each refusal."""

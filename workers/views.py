@@ -10,7 +10,7 @@ from scheduler_project.toolkit.access import Role
 from scheduler_project.toolkit.pages import in_order, needs, newest
 from workers.arrays import array_counts
 from workers.core.states import COMMAND, WORKER
-from workers.models import Command, CommandQuerySet, Worker
+from workers.models import Command, CommandQuerySet, Enrolment, Worker
 from workers.output import STREAMS, output_of
 from workers.tellers import told_of
 
@@ -48,6 +48,7 @@ def host(request: HttpRequest, name: str) -> HttpResponse:
     ended = listed(worker.commands.filter(state__in=COMMAND.final))
     context = {
         "worker": worker,
+        "enrolment": Enrolment.objects.filter(host=name).first(),
         "running": unfinished.order_by("id")[:RUNNING_SHOWN],
         "running_count": unfinished.count(),
         "told": told_of(worker),

@@ -9,10 +9,11 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 from clusters.models import Cluster, Service, Task, TaskDefinition
 from scheduler_project.toolkit.access import Role
 from tests.integration.pages.conftest import NOW, LogIn
+from tests.support.trust import enrolled
 from workers import views
-from workers.models import Command, CommandAttempt, CommandOutput, Worker
+from workers.models import Command, CommandAttempt, CommandOutput, Enrolment, Worker
 
-HOST_QUERIES = 14
+HOST_QUERIES = 15
 
 
 def text_of(client: Client, address: str) -> str:
@@ -260,3 +261,15 @@ def test_a_command_of_an_array_tells_how_far_the_array_is_and_leads_to_its_neigh
     assert all(f'href="/commands/{one}"' in page for one, _, _ in rows)
     assert "/commands/c-a" in text_of(viewer, "/commands/?array=a1&state=done")
     assert "/commands/c-a" not in text_of(viewer, "/commands/?array=a2")
+
+
+def test_a_host_tells_its_key_and_only_admins_are_offered_to_revoke_it(log_in: LogIn, worker: Worker) -> None:
+    enrolled("host-a", "w1")
+    admin, operator = log_in(Role.ADMIN), log_in(Role.OPERATOR)
+
+    assert Enrolment.objects.get().fingerprint in text_of(operator, "/hosts/host-a")
+    assert "/api/v1/hosts/host-a/revoke" not in text_of(operator, "/hosts/host-a")
+    assert "/api/v1/hosts/host-a/revoke" in text_of(admin, "/hosts/host-a")
+    Enrolment.objects.update(revoked_at=NOW)
+    assert "/api/v1/hosts/host-a/revoke" not in text_of(admin, "/hosts/host-a")
+    assert 'data-state="revoked"' in text_of(operator, "/hosts/host-a")

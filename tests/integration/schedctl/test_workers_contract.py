@@ -8,6 +8,7 @@ import pytest
 from click.testing import Result
 from django.utils import timezone
 
+from tests.support.trust import enrolled
 from workers.models import Command
 from workers.testing import FakeAgents, Ran
 
@@ -133,3 +134,24 @@ def test_a_running_task_is_cancelled_and_its_logs_stay(schedctl: Run, agents: Fa
 @pytest.mark.parametrize("words", [["get"], ["logs"], ["wait"], ["cancel"]])
 def test_an_unknown_task_is_not_found(schedctl: Run, words: list[str]) -> None:
     assert schedctl("tasks", *words, "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55").exit_code == 3
+
+
+def test_an_admin_makes_lists_and_withdraws_join_tokens(schedctl: Run, token_of: Callable[[str], str]) -> None:
+    assert schedctl("workers", "join-token").exit_code == 4
+    admin = ["--token", token_of("admin")]
+    made = json.loads(
+        schedctl("workers", "join-token", "--host", "host-c", "--ttl", "10m", "-o", "json", *admin).stdout
+    )
+    assert (made["host"], made["uses_left"], bool(made["token"])) == ("host-c", 1, True)
+    listed = schedctl("workers", "join-tokens", *admin).stdout
+    assert (made["id"] in listed, made["token"] in listed) == (True, False)
+    assert schedctl("workers", "withdraw-token", made["id"], *admin).exit_code == 0
+    assert schedctl("workers", "withdraw-token", made["id"], *admin).exit_code == 3
+
+
+def test_an_admin_revokes_a_workers_key(schedctl: Run, agents: FakeAgents, token_of: Callable[[str], str]) -> None:
+    enrolled("host-a", "id-of-host-a")
+    assert schedctl("workers", "revoke", "host-a").exit_code == 4
+    assert schedctl("workers", "revoke", "host-a", "--token", token_of("admin")).stdout == "host-a revoked\n"
+    assert "revoked" in schedctl("workers", "ls", "-o", "wide").stdout
+    assert schedctl("workers", "revoke", "nowhere", "--token", token_of("admin")).exit_code == 3

@@ -7,9 +7,10 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
+from tests.support.trust import enrolled
 from workers import store
 from workers.core.commands import NewCommand
-from workers.models import Command, CommandAttempt, Worker
+from workers.models import Command, CommandAttempt, Enrolment, Worker
 from workers.testing import FakeAgents
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +104,15 @@ def test_an_operator_removes_what_is_gone_and_is_told_what_is_not(
     assert list(Worker.objects.values_list("name", flat=True)) == ["host-a"]
     assert b"removed: host-b" in answer.content
     assert b"host-a is connected" in answer.content
+
+
+def test_only_an_admin_revokes_a_hosts_key(login_as: LoginAs, command: Command) -> None:
+    enrolled("host-a", "id-of-host-a")
+    form = {"action": "revoke", "_selected_action": [Worker.objects.get().id]}
+
+    login_as("operator").post(PAGES[0], form)
+    by_operator = Enrolment.objects.get().revoked_at
+    answer = login_as("admin").post(PAGES[0], form, follow=True)
+
+    assert (by_operator, b"revoked: host-a" in answer.content) == (None, True)
+    assert Enrolment.objects.get().revoked_at is not None
