@@ -16,6 +16,7 @@ from django.test import TestCase
 
 from workers import dispatch, store
 from workers.agent.core.holding import Holding, NameLost
+from workers.agent.core.orders import DRAINING, STOPPED_BEFORE, refusal
 from workers.protocol import (
     Accepted,
     Applied,
@@ -95,15 +96,25 @@ class FakeAgent:
         for report in reports:
             if not isinstance(report, Unknown | Output):
                 self.journal.setdefault((report.unit, report.attempt), []).append(report)
-            self.spool.append(Numbered(self.next_seq, report))
-            self.next_seq += 1
+            self.report_unkept(report)
+
+    def newest_attempt(self, unit: str) -> int:
+        """The highest attempt that the journal knows; 0 for none."""
+        return max((attempt for known, attempt in self.journal if known == unit), default=0)
 
     def repeat(self, unit: Unit, at: float) -> None:
-        """Reports again what the journal holds on a unit."""
+        """Reports again the last that the journal holds on a unit."""
         known = self.journal.get(unit)
-        for report in list(known or [Unknown(unit=unit[0], attempt=unit[1], at=at)]):
-            self.spool.append(Numbered(self.next_seq, report))
-            self.next_seq += 1
+        self.report_unkept(known[-1] if known else Unknown(unit=unit[0], attempt=unit[1], at=at))
+
+    def bury(self, unit: Unit, at: float) -> None:
+        """It is to be stopped before it came: an order for it that is still under way is refused."""
+        self.journal[unit] = [Refused(unit=unit[0], attempt=unit[1], at=at, reason=STOPPED_BEFORE)]
+        self.report_unkept(Unknown(unit=unit[0], attempt=unit[1], at=at))
+
+    def report_unkept(self, report: Report) -> None:
+        self.spool.append(Numbered(self.next_seq, report))
+        self.next_seq += 1
 
     def applied(self, order: Applied) -> None:
         if order.session == self.session:
@@ -146,6 +157,17 @@ class FakeAgents:
 
     def wake(self) -> None:
         self.wakes += 1
+
+    def receive(self, envelope: Orders, now: datetime) -> list[Report]:
+        """Gives one envelope to its agent, without any control side. Returns what it keeps that is not yet applied.
+
+        Raises NameLost where it is for a newer agent.
+        """
+        agent = self.agents[envelope.host]
+        agent.holding.check(envelope)
+        agent.orders += decode_orders(encode(envelope)).orders
+        self._answer(agent, now)
+        return [numbered.report for numbered in agent.spool]
 
     def _take_in(self, agent: FakeAgent, envelope: Orders) -> None:
         try:
@@ -219,10 +241,8 @@ class FakeAgents:
 
     def _carry_out(self, agent: FakeAgent, order: Order, now: datetime) -> None:
         match order:
-            case RunCommand() if (order.unit, order.attempt) not in agent.journal:
-                self._run(agent, order, now)
-            case KeepTask() if (order.unit, order.attempt) not in agent.journal:
-                self._keep(agent, order, now)
+            case RunCommand() | KeepTask():
+                self._take(agent, order, now)
             case StopUnit():
                 self._stop(agent, order, now)
             case QueryUnits():
@@ -232,6 +252,24 @@ class FakeAgents:
                 agent.applied(order)
             case SetDraining():
                 agent.draining = order.draining
+
+    def _take(self, agent: FakeAgent, order: RunCommand | KeepTask, now: datetime) -> None:
+        if agent.newest_attempt(order.unit) > order.attempt:
+            return
+        if (order.unit, order.attempt) in agent.journal:
+            agent.repeat((order.unit, order.attempt), now.timestamp())
+        elif reason := self._refusal(agent, order, now):
+            refused = Refused(unit=order.unit, attempt=order.attempt, at=now.timestamp(), reason=reason)
+            agent.report(refused)
+        elif isinstance(order, RunCommand):
+            self._run(agent, order, now)
+        else:
+            self._keep(agent, order, now)
+
+    @staticmethod
+    def _refusal(agent: FakeAgent, order: RunCommand | KeepTask, now: datetime) -> str:
+        draining = DRAINING if agent.draining else ""
+        return refusal(order, now.timestamp(), draining) if isinstance(order, RunCommand) else draining
 
     def _run(self, agent: FakeAgent, order: RunCommand, now: datetime) -> None:
         ran, at = self.run(order), now.timestamp()
@@ -274,8 +312,10 @@ class FakeAgents:
             agent.report(Ended(unit=order.unit, attempt=order.attempt, at=at, signal=TERM, cancelled=True))
         elif order.unit.startswith("task/") and key in agent.journal:
             agent.report(*self._task_states(order.unit, order.attempt, ["stopping", "stopped"], now))
-        else:
+        elif key in agent.journal:
             agent.repeat(key, now.timestamp())
+        else:
+            agent.bury(key, now.timestamp())
 
     @staticmethod
     def _task_states(unit: str, attempt: int, states: Sequence[str], now: datetime) -> Iterator[TaskState]:

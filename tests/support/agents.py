@@ -105,9 +105,9 @@ class TestHost:
         self.stop()
         self.start()
 
-    def order(self, *orders: Order) -> None:
+    def order(self, *orders: Order, fence: int = 0) -> None:
         assert self.agent is not None
-        self.agent.receive(self.control.signer.orders(orders))
+        self.agent.receive(self.control.signer.orders(orders, fence))
 
     def run(self, *argv: str, unit: str = "command/1", attempt: int = 1, **fields: object) -> None:
         self.order(RunCommand(unit=unit, attempt=attempt, argv=list(argv), **fields))  # type: ignore[arg-type]

@@ -78,9 +78,10 @@ class Signer:
         self.worker_id = request.worker_id
         return self.orders([Enrolled(request=request.request)])
 
-    def orders(self, orders: Sequence[Order], host: str = "") -> str:
+    def orders(self, orders: Sequence[Order], fence: int = 0, host: str = "") -> str:
         """Signed orders; `host` where they name another than they are addressed to."""
-        return self.sign(encode(Orders(host=host or self.host, sent_at=time.time(), orders=list(orders))))
+        body = Orders(host=host or self.host, sent_at=time.time(), orders=list(orders), fence=fence)
+        return self.sign(encode(body))
 
     def sign(self, body: str) -> str:
         """Any body, addressed to the host."""
