@@ -102,21 +102,25 @@ def test_02_every_one_of_many_short_commands_is_done_with_its_own_output(system:
     assert {one.worker.name for one in commands if one.worker} == set(FOUR_HOSTS)
 
 
-def test_02_none_is_lost_and_none_runs_twice_while_agents_and_broker_are_killed(system: Fleet, tmp_path: Path) -> None:
-    system.join(*FOUR_HOSTS)
+def test_02_none_is_lost_or_runs_twice_while_agents_are_killed_and_return_and_the_broker_forgets(
+    processes: Processes, valkey_server: ValkeyServer, database_url: str, tmp_path: Path
+) -> None:
     ran = tmp_path / "ran"
     count, kills = 600, 5
+    with fleet(processes, valkey_server, database_url) as system:
+        system.start_control(SCHEDULER_SILENCE_TIMEOUT_S="300")
+        system.start_clock()
+        system.join(*FOUR_HOSTS)
 
-    ids = submit_in_batches(system, numbered(count, ran))
-    for kill in range(kills):
-        wait_progress(ids, count * kill // (kills + 1))
-        system.kill_agents()
-        if kill in (1, 3):
-            system.broker.restart()
-            system.broker.flush()
-        system.return_agents()
+        ids = submit_in_batches(system, numbered(count, ran))
+        for kill in range(kills):
+            wait_progress(ids, count * kill // (kills + 1))
+            system.kill_agents()
+            if kill in (1, 3):
+                system.broker.flush()
+            system.return_agents()
 
-    assert_each_ran_once(system.wait_settled(ids, timeout_s=300), ran)
+        assert_each_ran_once(system.wait_settled(ids, timeout_s=300), ran)
 
 
 def test_03_without_workers_the_very_commands_that_were_returned_become_dead_with_the_reason(system: Fleet) -> None:

@@ -6,6 +6,7 @@ started here, by agents either, outlives `Processes`.
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from celery import Celery
 from django.utils import timezone
 
+from scheduler_project.models import Event
 from tests.support.processes import Process, Processes
 from tests.support.servers import ValkeyServer
 from tests.support.wait import wait_until
@@ -116,7 +118,15 @@ def assert_each_ran_once(commands: Sequence[Command], file: Path) -> None:
     assert [store.output_of(command.id, "stdout") for command in commands] == [
         f"{number}\n".encode() for number in range(len(commands))
     ]
-    assert sorted(map(int, file.read_text().split())) == list(range(len(commands)))
+    runs = Counter(map(int, file.read_text().split()))
+    wrong = {number: runs[number] for number in range(len(commands)) if runs[number] != 1}
+    assert not wrong, {number: (times, history_of(commands[number])) for number, times in wrong.items()}
+
+
+def history_of(command: Command) -> list[str]:
+    """What the events tell of a command, in their order."""
+    told = Event.objects.filter(subject=f"command:{command.id}").order_by("id")
+    return [f"{event.at:%T.%f} {event.name} {event.data} {event.message}" for event in told]
 
 
 def submit_in_batches(fleet: Fleet, commands: Sequence[NewCommand], size: int = 500) -> list[str]:
