@@ -18,6 +18,7 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RECONNECTS = 2000
 GROWTH_MAX_KIB = 20 * 1024
+GROWTH_MAX_HELD = 3  # a database may open a file of its own meanwhile; a leak would be of hundreds
 
 
 def after(seconds: float) -> datetime:
@@ -60,7 +61,8 @@ def test_two_thousand_reconnects_leave_one_worker_and_nothing_else(agents: FakeA
     gc.collect()
     assert Worker.objects.count() == 1
     assert Worker.objects.get().session == f"session-{RECONNECTS - 1}"
-    assert held() == before
+    grown = [after_all - at_first for after_all, at_first in zip(held(), before, strict=True)]
+    assert max(grown) <= GROWTH_MAX_HELD, f"threads and files grew by {grown} in {RECONNECTS} reconnects"
     assert peak_kib() - before_kib < GROWTH_MAX_KIB
 
 
