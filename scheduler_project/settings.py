@@ -153,7 +153,6 @@ GRAPH_PROVIDERS: dict[str, dict[str, Any]] = {
 }
 GRAPH_RESEND_S = env.seconds("SCHEDULER_GRAPH_RESEND_S", 10)
 GRAPH_REPLY_TIMEOUT_S = env.seconds("SCHEDULER_GRAPH_REPLY_TIMEOUT_S", 0)
-FLOWER_URL = os.environ.get("SCHEDULER_FLOWER_URL", "")
 SCHEDULER_PLACEMENTS: dict[str, dict[str, Any]] = {
     "round_robin": {"BACKEND": "workers.core.scorers.RoundRobin"},
     "least_loaded": {"BACKEND": "workers.core.scorers.LeastLoaded"},

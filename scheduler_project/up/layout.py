@@ -124,8 +124,3 @@ def agent_spec(host: str, position: int, shared: Mapping[str, str], join_token: 
     env["SCHEDULER_AGENT_PORTS"] = f"{first}-{first + AGENT_PORTS_EACH - 1}"
     env["SCHEDULER_JOIN_TOKEN"] = join_token
     return celery_worker(host, host, env, WAVE_AGENTS)
-
-
-def agent_folder(data_dir: Path, host: str) -> Path:
-    """Where an agent keeps its journal and its supervisor's pid."""
-    return data_dir / "agents" / host

@@ -116,11 +116,7 @@ class Up:
         )
 
     def _application_specs(self, join_tokens: Mapping[str, str]) -> list[ProcessSpec]:
-        shared = {
-            **self.shared,
-            "SCHEDULER_UP_STATUS": str(self.status.path),
-            "SCHEDULER_FLOWER_URL": self.flower_url,
-        }
+        shared = {**self.shared, "SCHEDULER_UP_STATUS": str(self.status.path)}
         flower_login = f"{prepare.ADMIN_NAME}:{self.secrets.flower_password}"
         return layout.application_specs(self.options, self.ports, shared, flower_login, join_tokens)
 
