@@ -235,6 +235,7 @@ class PostgresServer(Server):
 
     name = "postgres"
     stop_signal = signal.SIGINT
+    safety: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
 
     @property
     def url(self) -> str:
@@ -264,9 +265,8 @@ class PostgresServer(Server):
         options = {
             "listen_addresses": LOOPBACK,
             "unix_socket_directories": str(self.folder),
-            "fsync": "off",
-            "full_page_writes": "off",
             "max_connections": "200",
+            **self.safety,
         }
         arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         return [self._program("postgres"), "-D", str(self.data), "-p", str(self.port), *arguments]
@@ -283,6 +283,12 @@ class PostgresServer(Server):
         if not may_run(package / "pginstall/bin/postgres", self.user):
             package = copy_once(package, self)
         return str(package / "pginstall/bin" / name)
+
+
+class DurablePostgresServer(PostgresServer):
+    """PostgreSQL as production runs it: what is committed is on the disk. For measurements."""
+
+    safety: Mapping[str, str] = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
 class RabbitServer(Server):
