@@ -111,7 +111,7 @@ class UsageOut(Schema):
 class DeadlinesOut(Schema):
     """By when something must have happened; null where nothing is awaited."""
 
-    ack_by: datetime | None = Field(description="its worker acknowledges it, or it is sent again or elsewhere")
+    ack_by: datetime | None = Field(description="its worker acknowledges it by then, or it is sent to it again")
     start_by: datetime | None = Field(description="it has started, or is dead")
     run_by: datetime | None = Field(description="its end is known, or it is dead if its worker is lost")
 

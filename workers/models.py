@@ -27,6 +27,7 @@ class Worker(models.Model):
     address = models.CharField(max_length=255, blank=True)
     version = models.CharField(max_length=32, blank=True)
     session = models.CharField(max_length=64, blank=True, help_text="new at each start of the agent")
+    journal = models.CharField(max_length=64, blank=True, help_text="its agent's memory; new only where that was lost")
     state = models.CharField(max_length=16, choices=[(s, s) for s in WORKER.states], default="connected")
     reason = models.TextField(blank=True, help_text="why it is in this state")
     draining = models.BooleanField(default=False, help_text="takes nothing new; owned by the operator")
@@ -137,7 +138,7 @@ class Command(models.Model):
     late_reports = models.PositiveIntegerField(default=0, help_text="reports that changed nothing")
     not_before = models.DateTimeField(null=True, blank=True, help_text="a retry waits until then")
     ack_by = models.DateTimeField(
-        null=True, blank=True, help_text="its order is void then: sent again, or given to another worker"
+        null=True, blank=True, help_text="its order is void then, and is sent again to the same worker"
     )
     start_by = models.DateTimeField(null=True, blank=True, help_text="dead when not started by then")
     run_by = models.DateTimeField(null=True, blank=True, help_text="dead when its end is not reported by then")

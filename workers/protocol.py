@@ -50,7 +50,8 @@ class RunCommand(Struct, tag="run", kw_only=True, frozen=True):
     """Run argv once, without a shell. `start_by` (Unix s, 0 for never): refuse it after that time.
 
     `user` is the name or number of the user to run it as, empty for the agent's own; of those that wait for a slot,
-    the one with the highest `priority` starts first.
+    the one with the highest `priority` starts first. Only an agent with that `journal` takes it (empty for any), as
+    another could not know whether it was taken before.
     """
 
     unit: str
@@ -66,6 +67,7 @@ class RunCommand(Struct, tag="run", kw_only=True, frozen=True):
     user: str = ""
     limits: Limits = Limits()
     priority: int = 0
+    journal: str = ""
 
 
 class Check(Struct, kw_only=True, frozen=True):
@@ -281,7 +283,8 @@ class Reports(Struct, kw_only=True, frozen=True):
 
 
 class Heartbeat(Struct, kw_only=True, frozen=True):
-    """An agent lives. `session` is new at each start of the agent; `worker_id` survives restarts.
+    """An agent lives. `session` is new at each start of the agent; `worker_id` survives restarts, and so does `journal`
+    unless the journal itself is lost.
 
     `refused` counts the messages that the agent has refused, by reason, since its journal began.
     """
@@ -299,6 +302,7 @@ class Heartbeat(Struct, kw_only=True, frozen=True):
     running: int = 0
     stopping: bool = False
     refused: dict[str, int] = field(default_factory=dict)
+    journal: str = ""
 
 
 class Enrol(Struct, kw_only=True, frozen=True):

@@ -223,6 +223,11 @@ class Journal:
                 found.append((seq, payload))
         return found
 
+    def oldest_seq(self) -> int:
+        """The number of the oldest unreported report; 0 when all are applied."""
+        (oldest,) = self._one("SELECT coalesce(min(seq), 0) FROM spool")
+        return int(str(oldest))
+
     def newest_seq(self) -> int:
         """The number of the newest unreported report; 0 when all are applied."""
         (newest,) = self._one("SELECT coalesce(max(seq), 0) FROM spool")

@@ -21,6 +21,7 @@ from workers.agent.commands import Commands
 from workers.agent.config import AgentConfig
 from workers.agent.core.holding import Holding, NameLost
 from workers.agent.core.orders import DRAINING, STOPPED_BEFORE
+from workers.agent.core.told import Told
 from workers.agent.folders import UNITS
 from workers.agent.journal import Entry, Journal
 from workers.agent.keeper import KIND as KEPT
@@ -54,7 +55,7 @@ from workers.protocol import (
 
 log = logging.getLogger(__name__)
 
-DRAINING_KEY, WORKER_KEY = "draining", "worker_id"
+DRAINING_KEY, WORKER_KEY, JOURNAL_KEY = "draining", "worker_id", "journal"
 RECEIVE_WITHIN_S = 30.0
 START_WITHIN_S = 30.0
 PRUNE_INTERVAL_S = 600.0
@@ -70,6 +71,7 @@ class AgentRuntime:
         self._lock = lock_state_dir(config)
         self._journal = Journal(config.state_dir / "journal.sqlite3")
         self._worker_id = self._identify()
+        self._journal_id = self._journal.remembered(JOURNAL_KEY, uuid.uuid4().hex)
         self._trust = Trust(config, self._worker_id, self._journal)
         self._session = uuid.uuid4().hex
         self._started_at = time.time()
@@ -224,9 +226,14 @@ class AgentRuntime:
             group.create_task(self._prune())
 
     async def _prune(self) -> None:
-        """Forgets ended units when no copy of their order can be under way any more."""
+        """Forgets ended units when no copy of their order can be under way any more, and control knows of their end:
+        one that it does not know of it may order again.
+        """
+        told = Told()
         while True:
-            old = self._journal.over_before(time.time() - self._config.keep_ended_s)
+            now = time.time()
+            told = told.seen(self._journal.oldest_seq(), self._journal.newest_seq(), now)
+            old = self._journal.over_before(min(now - self._config.keep_ended_s, told.until))
             self._journal.delete(old)
             self._link.remove_ended(self._config.keep_ended_s)
             self._journal.forget_nonces(time.time() - NONCES_KEPT_LONGER_S)
@@ -266,9 +273,16 @@ class AgentRuntime:
         elif known is not None and known.attempt == order.attempt:
             self._tell_again(known)
         elif isinstance(order, RunCommand):
-            self._commands.take(order, now, self._draining())
+            self._take_command(order, now)
         else:
             self._keeper.take(order, now, self._draining())
+
+    def _take_command(self, order: RunCommand, now: float) -> None:
+        """One that was meant for an earlier journal may have run under it."""
+        if order.journal in ("", self._journal_id):
+            self._commands.take(order, now, self._draining())
+        else:
+            log.warning("order.of_lost_journal unit=%s attempt=%d", order.unit, order.attempt)
 
     def _stop(self, order: StopUnit, now: float) -> None:
         known = self._journal.find(order.unit, order.attempt)
@@ -322,6 +336,7 @@ class AgentRuntime:
                 running=self._commands.running + self._keeper.running,
                 stopping=stopping,
                 refused=self._trust.refused(),
+                journal=self._journal_id,
             )
         )
 

@@ -1,8 +1,8 @@
 """What to do about a command that nothing has been heard of for a while.
 
-Invariant: an order is void once `remind_at` has passed, so a command that its worker never acknowledged can be given to
-another; one that was acknowledged is never sent elsewhere, because it may have run. A worker that comes back brings
-forward what waits for it, so nothing is looked at again and again while it is away.
+Invariant: what was sent to a worker may have run there, acknowledged or not, so it is sent to no other: it is repeated
+to the same worker, whose journal takes each attempt once, or it is dead. What follows is for the command's own retries
+to say. A worker that comes back brings forward what waits for it, so nothing is looked at again and again meanwhile.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from workers.core.states import COMMAND
 
 ORDER_LIFE_S = 10
 AWAY_S = 3600
+UNACKNOWLEDGED = "before it acknowledged it; it may have run"
 PLACE_AGAIN_MIN_S = 1.0
 PLACE_AGAIN_MAX_S = 15.0
 
@@ -25,10 +26,12 @@ class Step(StrEnum):
     STOP = "send the order to stop again"
     ASK = "ask its agent"
     WAIT = "wait for its agent"
-    PLACE = "give it to another worker"
     CANCEL = "cancelled"
     DEAD = "dead"
     FORGET = "nothing is left to be done"
+
+
+STATE_AFTER = {Step.CANCEL: "cancelled", Step.DEAD: "dead"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def attend(quiet: Quiet, now: datetime, lost_after_s: float) -> Attention:
     if quiet.state in COMMAND.final:
         return _owed_stop(quiet, now)
     if not quiet.accepted:
-        return _never_acknowledged(quiet, now)
+        return _never_acknowledged(quiet, now, lost_after_s)
     if not quiet.connected:
         return _gone(quiet, now, lost_after_s)
     if quiet.cancel_requested:
@@ -83,28 +86,30 @@ def _owed_stop(quiet: Quiet, now: datetime) -> Attention:
     return Attention(Step.STOP, remind_at=_after(now, ORDER_LIFE_S))
 
 
-def _never_acknowledged(quiet: Quiet, now: datetime) -> Attention:
+def _never_acknowledged(quiet: Quiet, now: datetime, lost_after_s: float) -> Attention:
     if quiet.connected and quiet.cancel_requested:
         return Attention(Step.STOP, remind_at=_after(now, ORDER_LIFE_S))
     if quiet.cancel_requested:
-        return Attention(Step.CANCEL, quiet.reason)
-    if quiet.start_by is not None and quiet.start_by <= now:
-        return Attention(Step.DEAD, f"{quiet.worker or 'its worker'} did not acknowledge it in time", now)
+        return Attention(Step.CANCEL, quiet.reason, now)
     if not quiet.connected:
-        return Attention(Step.PLACE, f"{quiet.worker or 'its worker'} was lost before it acknowledged it", now)
+        return _gone(quiet, now, lost_after_s)
+    if quiet.start_by is not None and quiet.start_by <= now:
+        return Attention(Step.DEAD, f"{quiet.worker} did not acknowledge it in time", now)
     return Attention(Step.SEND, remind_at=_after(now, ORDER_LIFE_S))
 
 
 def _gone(quiet: Quiet, now: datetime, lost_after_s: float) -> Attention:
     if not quiet.worker or quiet.gone_at is None:
-        return Attention(Step.DEAD, "its worker was removed while it ran")
+        how = "removed while it ran" if quiet.accepted else f"removed or replaced {UNACKNOWLEDGED}"
+        return Attention(Step.DEAD, f"its worker was {how}")
     lost_at = _after(quiet.gone_at, lost_after_s)
     if quiet.run_by is not None:
         lost_at = min(lost_at, max(quiet.run_by, quiet.gone_at))
-    if lost_at <= now:
-        away_s = (now - quiet.gone_at).total_seconds()
-        return Attention(Step.DEAD, f"{quiet.worker} is lost since {away_s:.0f} s with it; it may have run", now)
-    return Attention(Step.WAIT, remind_at=lost_at)
+    if lost_at > now:
+        return Attention(Step.WAIT, remind_at=lost_at)
+    away_s = (now - quiet.gone_at).total_seconds()
+    how = "with it; it may have run" if quiet.accepted else UNACKNOWLEDGED
+    return Attention(Step.DEAD, f"{quiet.worker} is lost since {away_s:.0f} s {how}", now)
 
 
 def _after(now: datetime, seconds: float) -> datetime:

@@ -21,6 +21,7 @@ class Known:
     session_started_at: float
     connected: bool
     stopped: bool
+    journal: str = ""
 
 
 class Claim(StrEnum):
@@ -68,6 +69,13 @@ def judge(heartbeat: Heartbeat, by_name: Known | None, by_id: Known | None) -> J
     if _held_against(heartbeat, by_name):
         return Judgement(Claim.SUPERSEDED, f"a newer agent, {by_name.id}, has claimed the name {by_name.name}")
     return Judgement(Claim.TAKEN_OVER, f"the name passed from worker {by_name.id} to {heartbeat.worker_id}")
+
+
+def forgets(heartbeat: Heartbeat, row: Known | None) -> bool:
+    """Whether the agent cannot know what the worker was sent before: its journal is another."""
+    if row is None:
+        return False
+    return heartbeat.worker_id != row.id or row.journal not in ("", heartbeat.journal)
 
 
 def next_fence(fence: int, now: datetime) -> int:

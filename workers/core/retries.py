@@ -1,6 +1,6 @@
 """Whether and when a command that ended badly is tried again.
 
-Invariant: nothing is tried again that ended well, was cancelled, never came to a worker, or has no retry left.
+Invariant: nothing is tried again that ended well, was cancelled, was never sent to a worker, or has no retry left.
 """
 
 import zlib

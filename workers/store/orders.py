@@ -28,6 +28,7 @@ def run_order(command: Command) -> RunCommand:
         user=command.user,
         limits=Limits(memory_mb=command.memory_mb, cpu_seconds=command.cpu_seconds, open_files=command.open_files),
         priority=command.priority,
+        journal=command.worker.journal if command.worker is not None else "",
     )
 
 

@@ -16,8 +16,7 @@ from scheduler_project.toolkit import events
 from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.errors import Conflict, NotFound
 from workers import dispatch
-from workers.core.registry import Claim, Judgement, Known, judge, newest, next_fence
-from workers.core.states import COMMAND
+from workers.core.registry import Claim, Judgement, Known, forgets, judge, newest, next_fence
 from workers.models import Command, CommandAttempt, Worker
 from workers.protocol import Admitted, Heartbeat, Order, SetDraining, Superseded
 from workers.store.rows import BATCH_SIZE, claimed, locked
@@ -154,7 +153,8 @@ def _get(name: str) -> Worker:
 def _known(row: Worker | None) -> Known | None:
     if row is None:
         return None
-    return Known(row.id, row.name, row.session, row.session_started_at, row.state == "connected", row.stopped)
+    connected = row.state == "connected"
+    return Known(row.id, row.name, row.session, row.session_started_at, connected, row.stopped, row.journal)
 
 
 def _refuse(row: Worker | None, heartbeat: Heartbeat, judgement: Judgement, now: datetime) -> None:
@@ -172,6 +172,8 @@ def _refuse(row: Worker | None, heartbeat: Heartbeat, judgement: Judgement, now:
 
 def _claim(row: Worker | None, heartbeat: Heartbeat, judgement: Judgement, now: datetime) -> Worker:
     worker = row or Worker(id=heartbeat.worker_id, name=heartbeat.host, registered_at=now, changed_at=now)
+    if forgets(heartbeat, _known(row)):
+        _strand(worker, now)
     if worker.id != heartbeat.worker_id:
         _change_id(worker, heartbeat.worker_id)
     was_connected = row is not None and row.state == "connected"
@@ -208,6 +210,7 @@ def _admit(worker: Worker, followed: str) -> None:
 def _take_over_facts(worker: Worker, heartbeat: Heartbeat, now: datetime) -> None:
     if worker.session != heartbeat.session:
         worker.session, worker.session_started_at = heartbeat.session, heartbeat.started_at
+        worker.journal = heartbeat.journal
         worker.fence = next_fence(worker.fence, now)
         worker.applied_seq, worker.gap_seq, worker.stopped = 0, 0, False
     worker.name = heartbeat.host
@@ -216,6 +219,14 @@ def _take_over_facts(worker: Worker, heartbeat: Heartbeat, now: datetime) -> Non
     worker.slots, worker.running = heartbeat.slots, heartbeat.running
     worker.refused_messages = heartbeat.refused
     worker.last_seen_at, worker.silent_at = now, _silent_at(now)
+
+
+def _strand(worker: Worker, now: datetime) -> None:
+    """Takes from a worker whose journal is lost what was sent to it and never acknowledged: sent again, it could run
+    twice.
+    """
+    unknown = Command.objects.filter(worker=worker, state="scheduled", accepted_at=None)
+    unknown.update(worker=None, remind_at=now)
 
 
 def _change_id(worker: Worker, new_id: str) -> None:
@@ -231,11 +242,10 @@ def _change_id(worker: Worker, new_id: str) -> None:
 
 
 def _ask_for_work(worker: Worker, now: datetime) -> None:
-    """Has what waits placed at once, and the commands that the worker had taken asked after."""
+    """Has what waits placed at once, and the commands that the worker was given sent again or asked after."""
     with transaction.atomic():
         Command.objects.filter(state="pending", remind_at__gt=now).update(remind_at=now)
-        known = Q(accepted_at__isnull=False) | Q(state__in=COMMAND.final)
-        Command.objects.filter(known, worker=worker, remind_at__gt=now).update(remind_at=now)
+        Command.objects.filter(worker=worker, remind_at__gt=now).exclude(state="pending").update(remind_at=now)
         CommandAttempt.objects.filter(worker=worker, stop_at__gt=now).update(stop_at=now)
         dispatch.wake_after_commit()
 

@@ -13,7 +13,7 @@ from django.db.models import Q
 from scheduler_project.toolkit import events
 from scheduler_project.toolkit.bulk import update_rows
 from workers import dispatch
-from workers.core.attention import Attention, Quiet, Step, attend
+from workers.core.attention import STATE_AFTER, Attention, Quiet, Step, attend
 from workers.core.states import COMMAND
 from workers.models import Command, CommandAttempt, Mark
 from workers.store.holding import free
@@ -25,8 +25,7 @@ from workers.store.rows import BATCH_SIZE, announce_ended, claimed, event_of, re
 from workers.store.trust import prune
 
 DEAF_AFTER_S = 5
-STATE_AFTER = {Step.PLACE: "pending", Step.CANCEL: "cancelled", Step.DEAD: "dead"}
-ATTENDED = ["state", "reason", "ended_at", "remind_at", "accepted_at", "ack_by"]
+ATTENDED = ["state", "reason", "ended_at", "remind_at", "ack_by"]
 
 
 def sweep(now: datetime) -> None:
@@ -61,13 +60,12 @@ def attend_quiet(now: datetime) -> None:
             for command, attention, attempt in zip(commands, attentions, tried, strict=True)
             if attention.step in STATE_AFTER and attempt is None
         ]
-        ended = [command for command in moved if command.state in COMMAND.final]
         update_rows(others, ATTENDED)
         update_rows(again, RETRIED)
         record(moved, now)
         events.record([event_of(command, name="command.retrying") for command in again], now)
-        announce_ended(ended)
-        free([*ended, *again], now)
+        announce_ended(moved)
+        free([*moved, *again], now)
         _send(commands, attentions)
 
 
@@ -102,12 +100,8 @@ def _apply(command: Command, attention: Attention, now: datetime) -> CommandAtte
         return None
     before, state = command.state, STATE_AFTER[attention.step]
     COMMAND.check(before, state)
-    command.state, command.reason = state, attention.reason
-    if state not in COMMAND.final:
-        command.accepted_at = None
-        return None
-    command.ended_at = now
-    return retry(command, before, now, stop_at=attention.remind_at) if command.accepted_at else None
+    command.state, command.reason, command.ended_at = state, attention.reason, now
+    return retry(command, before, now, stop_at=attention.remind_at)
 
 
 def _send(commands: Sequence[Command], attentions: Sequence[Attention]) -> None:

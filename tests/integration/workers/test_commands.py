@@ -233,27 +233,112 @@ def test_what_is_given_up_is_stopped_when_its_agent_returns(agents: FakeAgents) 
     assert now_of(command).remind_at is None
 
 
-def test_what_was_never_acknowledged_goes_to_another_worker(agents: FakeAgents) -> None:
+def test_what_was_never_acknowledged_waits_for_its_worker_and_goes_to_no_other(agents: FakeAgents) -> None:
     command = placed(agents)
     agents.lose("host-a")
     agents.connect("host-b", now=after(5))
+    for second in range(11, 300, 9):
+        agents.beat(after(second))
+        tick(agents, after(second))
+    waiting = now_of(command)
 
-    tick(agents, after(11))
+    agents.connect("host-a", now=after(301))
+    tick(agents, after(301))
+
+    ended = now_of(command)
+    assert (waiting.state, waiting.worker and waiting.worker.name) == ("scheduled", "host-a")
+    assert (ended.state, ended.attempt, ended.worker and ended.worker.name) == ("done", 1, "host-a")
+
+
+def test_what_a_lost_worker_never_acknowledged_is_dead_and_says_that_it_may_have_run(agents: FakeAgents) -> None:
+    command = placed(agents)
+    agents.lose("host-a")
+    agents.connect("host-b", now=after(5))
+    for second in (11, 20, 320):
+        agents.beat(after(second))
+        tick(agents, after(second))
+
+    ended = now_of(command)
+    assert (ended.state, ended.attempt) == ("dead", 1)
+    assert ended.reason.startswith("host-a is lost since ")
+    assert ended.reason.endswith(" s before it acknowledged it; it may have run")
+
+
+def test_its_own_retries_have_a_command_run_elsewhere_that_a_lost_worker_never_acknowledged(agents: FakeAgents) -> None:
+    agents.connect("host-a", now=NOW)
+    (command,) = submit(retries=1)
+    store.place_pending(NOW)
+    agents.lose("host-a")
+    agents.connect("host-b", now=after(5))
+    for second in (11, 20, 320, 322):
+        agents.beat(after(second))
+        tick(agents, after(second))
 
     ended = now_of(command)
     assert (ended.state, ended.attempt, ended.worker and ended.worker.name) == ("done", 2, "host-b")
 
 
-def test_an_old_attempt_that_comes_to_life_is_stopped(agents: FakeAgents) -> None:
+def test_what_a_removed_worker_never_acknowledged_is_dead(agents: FakeAgents) -> None:
     command = placed(agents)
     agents.lose("host-a")
     agents.connect("host-b", now=after(5))
-    agents.run = lambda order: Ran(holds=True)
     tick(agents, after(11))
-    agents.connect("host-a", now=after(12))
+    store.remove("host-a", after(12), "ann")
+
+    agents.beat(after(400))
+    tick(agents, after(400))
+
+    ended = now_of(command)
+    assert (ended.state, ended.reason) == (
+        "dead",
+        "its worker was removed or replaced before it acknowledged it; it may have run",
+    )
+
+
+@pytest.mark.parametrize("another", [{"worker_id": "another machine"}, {"journal": "another"}])
+def test_what_was_not_acknowledged_is_dead_where_the_journal_that_would_know_is_gone(
+    agents: FakeAgents, another: dict[str, str]
+) -> None:
+    agents.connect("host-a", now=NOW, journal="the first")
+    (command,) = submit()
+    store.place_pending(NOW)
+    del agents.agents["host-a"]
+    store.sweep(after(11))
+    runs: list[RunCommand] = []
+    agents.run = lambda order: runs.append(order) or Ran()  # type: ignore[func-returns-value]
+
+    agents.connect("host-a", now=after(12), **{"journal": "the second", **another})
+    tick(agents, after(12))
+    tick(agents, after(13))
+
+    assert (now_of(command).state, runs) == ("dead", [])
+
+
+def test_an_order_names_the_journal_that_may_take_it(agents: FakeAgents) -> None:
+    agents.connect("host-a", now=NOW, journal="the first")
+
+    submit()
+    agents.settle(NOW)
+
+    (order,) = [order for _, order in agents.published if isinstance(order, RunCommand)]
+    assert order.journal == "the first"
+
+
+def test_an_old_attempt_that_comes_to_life_is_stopped(agents: FakeAgents) -> None:
+    agents.connect("host-a", now=NOW)
+    (command,) = submit(retries=1)
+    store.place_pending(NOW)
+    agents.lose("host-a")
+    agents.connect("host-b", now=after(5))
+    agents.run = lambda order: Ran(holds=True)
+    for second in (11, 20, 320, 322):
+        agents.beat(after(second))
+        tick(agents, after(second))
+    agents.published.clear()
+    agents.connect("host-a", now=after(323))
 
     with committing():
-        report("host-a", *reports_on(command)[:2], now=after(12))
+        report("host-a", *reports_on(command)[:2], now=after(323))
 
     (stop,) = [order for host, order in agents.published if isinstance(order, StopUnit)]
     assert (stop.unit, stop.attempt) == (f"command/{command.id}", 1)

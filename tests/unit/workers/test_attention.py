@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from workers.core.attention import ORDER_LIFE_S, Quiet, Step, attend, place_again_at
+from workers.core.attention import ORDER_LIFE_S, STATE_AFTER, Quiet, Step, attend, place_again_at
+from workers.core.states import COMMAND
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LOST_AFTER_S = 300
@@ -37,8 +38,10 @@ def gone(seconds: float) -> dict[str, Any]:
         (SENT, Step.SEND),
         (replace(SENT, cancel_requested=True), Step.STOP),
         (replace(SENT, start_by=NOW), Step.DEAD),
-        (replace(SENT, **gone(1)), Step.PLACE),
-        (replace(SENT, worker="", connected=False), Step.PLACE),
+        (replace(SENT, **gone(1)), Step.WAIT),
+        (replace(SENT, **gone(LOST_AFTER_S - 1), start_by=ago(60)), Step.WAIT),
+        (replace(SENT, **gone(LOST_AFTER_S)), Step.DEAD),
+        (replace(SENT, worker="", connected=False), Step.DEAD),
         (replace(SENT, cancel_requested=True, **gone(1)), Step.CANCEL),
         (replace(SENT, accepted=True), Step.ASK),
         (RUNNING, Step.ASK),
@@ -56,6 +59,21 @@ def gone(seconds: float) -> dict[str, Any]:
 )
 def test_each_quiet_command_gets_its_step(quiet: Quiet, step: Step) -> None:
     assert attend(quiet, NOW, LOST_AFTER_S).step is step
+
+
+@pytest.mark.parametrize("state", ["scheduled", "running", "done", "dead", "cancelled"])
+@pytest.mark.parametrize("accepted", [True, False])
+@pytest.mark.parametrize("cancel_requested", [True, False])
+@pytest.mark.parametrize("away", [{}, gone(1), gone(LOST_AFTER_S), {"worker": "", "connected": False}])
+@pytest.mark.parametrize("start_by", [ago(1), None])
+def test_what_was_sent_is_never_given_to_another_worker(
+    state: str, accepted: bool, cancel_requested: bool, away: dict[str, Any], start_by: datetime | None
+) -> None:
+    quiet = replace(SENT, state=state, accepted=accepted, cancel_requested=cancel_requested, start_by=start_by, **away)
+
+    step = attend(quiet, NOW, LOST_AFTER_S).step
+
+    assert STATE_AFTER.get(step, quiet.state) in {state, *COMMAND.final}
 
 
 def test_an_order_is_repeated_when_the_one_before_has_become_void() -> None:
@@ -80,8 +98,12 @@ def test_nothing_is_looked_at_often_for_a_worker_that_stays_away() -> None:
     [
         (replace(RUNNING, **gone(300)), "host-a is lost since 300 s with it; it may have run"),
         (replace(RUNNING, worker="", connected=False), "its worker was removed while it ran"),
+        (
+            replace(SENT, worker="", connected=False),
+            "its worker was removed or replaced before it acknowledged it; it may have run",
+        ),
         (replace(SENT, start_by=NOW), "host-a did not acknowledge it in time"),
-        (replace(SENT, **gone(1)), "host-a was lost before it acknowledged it"),
+        (replace(SENT, **gone(300)), "host-a is lost since 300 s before it acknowledged it; it may have run"),
     ],
 )
 def test_each_change_has_its_reason(quiet: Quiet, reason: str) -> None:
