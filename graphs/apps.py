@@ -10,8 +10,9 @@ class GraphsConfig(AppConfig):
 
     def ready(self) -> None:
         from graphs.checks import check_providers
-        from graphs.receivers import on_commands_ended
-        from workers.signals import commands_ended
+        from graphs.receivers import on_commands_ended, on_forgetting_commands
+        from workers.signals import commands_ended, forgetting_commands
 
         register(check_providers)
         commands_ended.connect(on_commands_ended, dispatch_uid="graphs.receivers")
+        forgetting_commands.connect(on_forgetting_commands, dispatch_uid="graphs.receivers")

@@ -16,3 +16,15 @@ def on_commands_ended(sender: Any, commands: Sequence[Command], **_: Any) -> Non
     ours = [command for command in commands if command.owner.startswith(OWNER_PREFIX)]
     if ours:
         store.settle_commands(ours, timezone.now())
+
+
+def on_forgetting_commands(sender: Any, commands: Sequence[Command], **_: Any) -> set[str]:
+    """Those that carried out components of graphs which are not over."""
+    graph_of = {command.id: graph_in(command.owner) for command in commands if command.owner.startswith(OWNER_PREFIX)}
+    unfinished = store.unfinished_among(set(graph_of.values()))
+    return {command_id for command_id, graph_id in graph_of.items() if graph_id in unfinished}
+
+
+def graph_in(owner: str) -> str:
+    """The graph's id in `component/<graph>/<component>/<attempt>`; it holds no slashes."""
+    return owner.removeprefix(OWNER_PREFIX).partition("/")[0]

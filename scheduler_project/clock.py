@@ -16,7 +16,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from scheduler_project.liveness import touch
-from scheduler_project.toolkit import leases
+from scheduler_project.toolkit import leases, retention
 
 PERIODIC_TASKS_S = {
     "scheduler.pulse": 5.0,
@@ -24,6 +24,7 @@ PERIODIC_TASKS_S = {
     "graphs.sweep": 1.0,
     "clusters.sweep": 1.0,
     "topologies.fire_due": 1.0,
+    "scheduler.forget": retention.EVERY_S,
 }
 LEASE = "clock"
 LEASE_TTL_S = 10.0

@@ -11,7 +11,7 @@ class Level(models.TextChoices):
 
 
 class Event(models.Model):
-    """One thing that happened to one object. Rows are only ever added.
+    """One thing that happened to one object. Rows are added and, when they are old, forgotten; never changed.
 
     `subject` is `<kind>:<id>`, such as `graph:b1`, `worker:host-a`, `service:web`.
     """

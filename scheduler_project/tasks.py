@@ -1,8 +1,12 @@
-"""The roof's own Celery task: the pulse, which shows that the clock, the broker and a control worker work together."""
+"""The roof's own Celery tasks.
+
+The pulse shows that the clock, the broker and a control worker work together; `forget` drops what is long over.
+"""
 
 from celery import shared_task
 from django.utils import timezone
 
+from scheduler_project.forgetting import forget_all
 from scheduler_project.toolkit.leases import acquire
 
 PULSE = "pulse"
@@ -13,3 +17,9 @@ PULSE_LASTS_S = 15.0
 def pulse() -> None:
     """Keeps the lease `pulse` for a while; whoever finds it run out knows that no messages arrive."""
     acquire(PULSE, "control", timezone.now(), PULSE_LASTS_S)
+
+
+@shared_task(name="scheduler.forget")
+def forget() -> None:
+    """One step of forgetting what is over for longer than the settings keep it."""
+    forget_all(timezone.now())

@@ -226,13 +226,24 @@ class CommandOutput(models.Model):
 
 
 class Mark(models.Model):
-    """When something that must not be taken for granted last happened; `sweep` is the sweeper's last tick."""
+    """When something that must not be taken for granted last happened; `workers.sweep` is the sweeper's last tick."""
 
     name = models.CharField(max_length=64, primary_key=True)
     at = models.DateTimeField()
+    position = models.CharField(max_length=36, blank=True, help_text="the id up to which a walk over rows has come")
 
     def __str__(self) -> str:
         return f"{self.name} at {self.at}"
+
+
+class ForgottenCommand(models.Model):
+    """A command that is gone from here and whose record in etcd is still to go; only with an etcd bridge."""
+
+    id = models.CharField(max_length=36, primary_key=True)
+    owner = models.CharField(max_length=600, blank=True)
+
+    def __str__(self) -> str:
+        return self.id
 
 
 class JoinToken(models.Model):

@@ -6,6 +6,7 @@ never decide on the same graph at the same time. Events are written in the trans
 
 from graphs.store.announcing import mark_announced, take_announcements
 from graphs.store.cancelling import cancel
+from graphs.store.forgetting import forget, unfinished_among
 from graphs.store.moving import (
     advance,
     apply_replies,
@@ -26,6 +27,7 @@ __all__ = [
     "cancel",
     "claim",
     "claim_any",
+    "forget",
     "mark_announced",
     "mark_sent",
     "refuse_sends",
@@ -33,4 +35,5 @@ __all__ = [
     "submit",
     "sweep",
     "take_announcements",
+    "unfinished_among",
 ]

@@ -13,6 +13,7 @@ from scheduler_project.toolkit.errors import ConfigurationError
 LOCAL_FILE_NAME = "env"
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
+LONGEST_DAYS = 100_000
 
 
 def flag(name: str, default: bool, environ: Mapping[str, str] = os.environ) -> bool:
@@ -38,6 +39,20 @@ def seconds(name: str, default: float, environ: Mapping[str, str] = os.environ) 
         value = 0.0
     if value <= 0:
         raise ConfigurationError(f"{name}={word!r} is not a number of seconds above 0")
+    return value
+
+
+def days(name: str, default: float, environ: Mapping[str, str] = os.environ) -> float:
+    """A number of days, fractions allowed; 0 has a meaning of its own to the caller."""
+    word = environ.get(name)
+    if word is None:
+        return default
+    try:
+        value = float(word)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < LONGEST_DAYS:
+        raise ConfigurationError(f"{name}={word!r} is not a number of days from 0 to {LONGEST_DAYS}")
     return value
 
 

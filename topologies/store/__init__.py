@@ -6,6 +6,7 @@ topology's next fire and the events that tell of them are written in one transac
 
 from topologies.store.editing import create, delete, pause, save, unpause, update
 from topologies.store.firing import fire_due
+from topologies.store.forgetting import forget
 from topologies.store.running import kill, run_now
 from topologies.store.settling import settle_ended
 
@@ -13,6 +14,7 @@ __all__ = [
     "create",
     "delete",
     "fire_due",
+    "forget",
     "kill",
     "pause",
     "run_now",

@@ -20,7 +20,7 @@ from workers.core.legacy import (
     worker_record,
 )
 from workers.core.states import COMMAND
-from workers.models import Command, Worker
+from workers.models import Command, ForgottenCommand, Worker
 from workers.output import MISSING_PIECES_WAIT_S, heads_of
 
 ID_LENGTH = 36
@@ -70,6 +70,14 @@ def keys_of(command_ids: Sequence[str], names: Names) -> dict[str, str]:
     foreign = Command.objects.filter(id__in=command_ids, owner__startswith=OWNER_PREFIX)
     owners = dict(foreign.values_list("id", "owner"))
     return {command_id: key_of(command_id, owners.get(command_id, ""), names) for command_id in command_ids}
+
+
+def forgotten(names: Names, limit: int, now: datetime) -> dict[str, str]:
+    """By their ids, the keys of commands that are forgotten here; empty for a key that a newer command has."""
+    rows = ForgottenCommand.objects.order_by("id").values_list("id", "owner")[:limit]
+    keys = {command_id: key_of(command_id, owner, names) for command_id, owner in rows}
+    taken = under_keys(keys.values(), names, now)
+    return {command_id: "" if key in taken else key for command_id, key in keys.items()}
 
 
 def of_workers() -> dict[str, WorkerRecord]:

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from scheduler_project.toolkit.errors import Unavailable
 from scheduler_project.toolkit.events import GapWatch, settled_position, subjects_after
+from workers import store
 from workers.bridge import records
 from workers.bridge.taking import answer_to
 from workers.core.legacy import Names, left_alone
@@ -26,6 +27,7 @@ COMMANDS_PER_READ = 100
 BATCH_BYTES = 512 * 1024
 WORKERS_EVERY_S = 5.0
 OUTPUT_EVERY_S = 1.0
+FORGET_EVERY_S = 5.0
 SHORTEST_LEASE_S = 2
 OWN_REVISIONS_MAX = 20_000
 
@@ -79,6 +81,7 @@ class Term:
         self._workers_at_s = 0.0
         self._awaiting: set[str] = set()
         self._awaiting_at_s = 0.0
+        self._forget_at_s = 0.0
         self.stopping = False
 
     def begin(self) -> None:
@@ -99,6 +102,7 @@ class Term:
         """One tick: waits up to `wait_s` for news from etcd, then carries those of the database."""
         self._heed(self._watch.take(wait_s))
         self._follow()
+        self._forget()
         self._beat()
 
     def resign(self) -> None:
@@ -132,6 +136,17 @@ class Term:
             self._awaiting_at_s = now_s + OUTPUT_EVERY_S
             changed |= self._awaiting
         self._carry_commands(sorted(changed))
+
+    def _forget(self) -> None:
+        """Removes the records of commands that are forgotten, a bounded number of them now and then."""
+        now_s = monotonic()
+        if now_s < self._forget_at_s:
+            return
+        self._forget_at_s = now_s + FORGET_EVERY_S
+        keys = records.forgotten(self._names, OPERATIONS_MAX, self._clock())
+        if keys:
+            self._write([], [key for key in keys.values() if key])
+            store.records_are_gone(list(keys))
 
     def _carry_commands(self, command_ids: Sequence[str]) -> None:
         for start in range(0, len(command_ids), COMMANDS_PER_READ):

@@ -6,6 +6,7 @@ Invariant: nothing outside this package writes those tables, and all sends happe
 from workers.output import output_of
 from workers.store.arrays import cancel_array
 from workers.store.commands import cancel, submit, submit_array, submit_wanted
+from workers.store.forgetting import forget, records_are_gone
 from workers.store.placing import place_pending
 from workers.store.registry import apply_heartbeats, remove, set_draining
 from workers.store.reports import apply_command_reports, apply_reports
@@ -26,11 +27,13 @@ __all__ = [
     "cancel",
     "cancel_array",
     "enrol",
+    "forget",
     "make_token",
     "output_of",
     "place_pending",
     "receive_heartbeats",
     "receive_reports",
+    "records_are_gone",
     "remove",
     "revoke",
     "set_draining",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 
 from scheduler_project.toolkit.errors import ConfigurationError
 from tests.support.wait import wait_until
@@ -18,7 +19,7 @@ from workers.core.commands import NewCommand
 from workers.core.legacy import Names, owner_of
 from workers.links.etcd import Put, Refused
 from workers.links.testing import MemoryEtcd, MemoryLink
-from workers.models import Command
+from workers.models import Command, ForgottenCommand
 from workers.protocol import Ended, Output, Started
 from workers.testing import FakeAgents, Ran, committing
 
@@ -85,6 +86,7 @@ def world(agents: FakeAgents, monkeypatch: pytest.MonkeyPatch) -> Iterator[World
     """A world with one connected host."""
     monkeypatch.setattr(term, "WORKERS_EVERY_S", 0)
     monkeypatch.setattr(term, "OUTPUT_EVERY_S", 0)
+    monkeypatch.setattr(term, "FORGET_EVERY_S", 1)
     world = World(agents)
     monkeypatch.setattr(term, "monotonic", lambda: world.now.timestamp())
     agents.connect("host-a", now=world.now)
@@ -484,6 +486,42 @@ def test_two_bridges_that_take_the_same_record_up_at_once_run_it_once(world: Wor
     assert leading(sleeper, second) == [False, True]
     assert Command.objects.count() == 1
     assert world.task("abc")["state"] == "done"
+
+
+def test_the_record_of_a_command_that_is_forgotten_goes_also_after_an_outage(world: World, settings: Any) -> None:
+    settings.ETCD_ENDPOINTS, settings.SCHEDULER_KEEP_COMMANDS_DAYS = ["http://etcd"], 1
+    world.now = timezone.now()
+    world.bridge()
+    world.tick()
+    command = world.submit("true")
+    world.put("theirs", {"cmd": "true", "state": "pending"})
+    world.tick()
+    world.tick()
+    assert (world.task(command.id)["state"], world.task("theirs")["state"]) == ("done", "done")
+
+    world.etcd.reachable = False
+    store.forget(world.now + timedelta(days=2))
+    world.tick()
+    world.etcd.reachable = True
+    world.tick()
+    world.tick()
+
+    assert (world.task(command.id), world.task("theirs")) == (None, None)
+    assert not ForgottenCommand.objects.exists()
+
+
+def test_a_record_of_a_forgotten_command_stays_where_another_command_has_its_key(world: World, settings: Any) -> None:
+    settings.ETCD_ENDPOINTS, settings.SCHEDULER_KEEP_COMMANDS_DAYS = ["http://etcd"], 1
+    world.now = timezone.now()
+    world.bridge()
+    world.put("theirs", {"cmd": "true", "state": "pending"})
+    world.tick()
+    world.tick()
+    ForgottenCommand.objects.create(id="gone", owner=Command.objects.get().owner)
+    world.tick()
+
+    assert world.task("theirs")["state"] == "done"
+    assert not ForgottenCommand.objects.exists()
 
 
 def test_an_outage_of_etcd_stops_nothing_and_is_caught_up(world: World) -> None:
