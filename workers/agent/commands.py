@@ -17,6 +17,7 @@ from workers.agent.core.names import safe_name
 from workers.agent.core.orders import CANCELLED_IN_QUEUE, missed_start, refusal
 from workers.agent.core.queue import Queue
 from workers.agent.folders import STREAMS, End, Folder, Spec, Start
+from workers.agent.gate import Forbidden, Gate
 from workers.agent.journal import Entry, Journal
 from workers.agent.link import Event, SupervisorLink, as_text
 from workers.protocol import Accepted, Ended, Output, Refused, Report, RunCommand, Started, StopUnit, Usage
@@ -51,6 +52,7 @@ class Commands:
         self._config = config
         self._journal = journal
         self._link = link
+        self._gate = Gate(config.policy, config.base_env, config.cwd)
         self._queue = Queue()
         self._live: dict[str, Live] = {}
 
@@ -116,7 +118,27 @@ class Commands:
             if reason:
                 self._refuse(order, reason, now)
             else:
-                self._launch(order, None)
+                self._begin(order)
+
+    def _begin(self, order: RunCommand) -> None:
+        """Starts a command if the host's policy lets it; judged as late as can be, also after a restart."""
+        try:
+            allowed = self._gate.command(order)
+        except Forbidden as error:
+            self._forbid(order, error)
+        else:
+            self._launch(allowed, None)
+
+    def _forbid(self, order: RunCommand, error: Forbidden) -> None:
+        log.warning("order.forbidden unit=%s attempt=%d %s", order.unit, order.attempt, error)
+        end = Ended(
+            unit=order.unit,
+            attempt=order.attempt,
+            at=time.time(),
+            start_error=str(error),
+            start_error_kind=error.kind,
+        )
+        self._finish(order, end)
 
     def _refuse(self, order: RunCommand, reason: str, now: float) -> None:
         report = Refused(unit=order.unit, attempt=order.attempt, at=now, reason=reason)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from scheduler_project.toolkit import env
 from scheduler_project.toolkit.errors import ConfigurationError
+from workers.agent.core.policy import Policy
 from workers.agent.core.ports import parse_pool
+from workers.agent.gate import load_policy
 
 DEFAULT_PORTS = "31000-31999"
 DEFAULT_SLOTS = 64
@@ -38,6 +40,7 @@ class AgentConfig:
     keep_ended_s: float = 86400
     cgroup: str = ""
     join_token: str = field(default="", repr=False)
+    policy: Policy = field(default_factory=Policy)
 
     def at(self, address: str) -> "AgentConfig":
         """The same agent, reached at this address."""
@@ -67,7 +70,14 @@ def agent_config(host: str, environ: Mapping[str, str]) -> AgentConfig:
         keep_ended_s=env.seconds("SCHEDULER_KEEP_ENDED_S", 86400, environ),
         cgroup=environ.get("SCHEDULER_CGROUP", DEFAULT_CGROUP),
         join_token=join_token(environ),
+        policy=policy(environ),
     )
+
+
+def policy(environ: Mapping[str, str]) -> Policy:
+    """What the file `SCHEDULER_AGENT_POLICY` says; everything may run where none is named."""
+    path = environ.get("SCHEDULER_AGENT_POLICY")
+    return load_policy(path) if path else Policy()
 
 
 def join_token(environ: Mapping[str, str]) -> str:

@@ -5,10 +5,11 @@ when every older attempt of its unit is over.
 """
 
 import asyncio
+import logging
 import socket
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from workers.agent import probes
 from workers.agent.config import AgentConfig
 from workers.agent.core.ports import port_variables
 from workers.agent.core.service import (
+    HALT,
     REJECTED,
     STARTING,
     Action,
@@ -43,6 +45,7 @@ from workers.agent.core.service import (
     step,
 )
 from workers.agent.folders import End, Start
+from workers.agent.gate import Forbidden, Gate
 from workers.agent.journal import Entry, Journal
 from workers.agent.link import SupervisorLink
 from workers.agent.process import uptime_s
@@ -50,6 +53,8 @@ from workers.agent.runs import Runs
 from workers.executors import executor
 from workers.executors.base import Recipe, UnusableContainer
 from workers.protocol import Accepted, Check, Container, KeepTask, Refused, StopUnit, TaskState
+
+log = logging.getLogger(__name__)
 
 KIND = "task"
 REPLACED = "a newer attempt replaces it"
@@ -66,6 +71,7 @@ class Keeper:
         self._config = config
         self._journal = journal
         self._link = link
+        self._gate = Gate(config.policy, config.base_env, config.cwd)
         self._kept: dict[tuple[str, int], KeptTask] = {}
 
     @property
@@ -106,12 +112,27 @@ class Keeper:
         try:
             recipes = {container.name: executor(container.executor).recipe(container) for container in order.containers}
         except UnusableContainer as error:
-            now = time.time()
-            report = TaskState(unit=order.unit, attempt=order.attempt, at=now, state=REJECTED, reason=str(error))
-            self._journal.finish(order.unit, order.attempt, REJECTED, report, now)
+            self._reject(order, str(error))
             return
-        kept = KeptTask(self._config, self._journal, self._link, order, recipes, entry, self._over)
+        forbidden = ""
+        scripts: dict[str, list[str]] = {}
+        try:
+            recipes, scripts = self._gate.recipes(order, recipes), self._gate.scripts(order, recipes)
+        except Forbidden as error:
+            log.warning("order.forbidden unit=%s attempt=%d %s", order.unit, order.attempt, error)
+            forbidden = str(error)
+        if forbidden and entry is None:
+            self._reject(order, forbidden)
+            return
+        kept = KeptTask(self._config, self._journal, self._link, order, recipes, scripts, entry, self._over)
         self._kept[order.unit, order.attempt] = kept
+        if forbidden:
+            kept.give_up(forbidden)
+
+    def _reject(self, order: KeepTask, reason: str) -> None:
+        now = time.time()
+        report = TaskState(unit=order.unit, attempt=order.attempt, at=now, state=REJECTED, reason=reason)
+        self._journal.finish(order.unit, order.attempt, REJECTED, report, now)
 
     def _over(self, order: KeepTask) -> None:
         self._kept.pop((order.unit, order.attempt), None)
@@ -133,6 +154,7 @@ class KeptTask:
         link: SupervisorLink,
         order: KeepTask,
         recipes: dict[str, Recipe],
+        scripts: Mapping[str, list[str]],
         entry: Entry | None,
         on_over: Callable[[KeepTask], None],
     ) -> None:
@@ -141,6 +163,7 @@ class KeptTask:
         self._journal = journal
         self._order = order
         self._recipes = recipes
+        self._scripts = scripts
         self._on_over = on_over
         self._rules = Rules(
             containers=frozenset(recipes),
@@ -159,6 +182,15 @@ class KeptTask:
         """Does what the present phase asks for; a second call changes nothing."""
         if not self._begun:
             self._begun = True
+            self.send(Resumed())
+
+    def give_up(self, reason: str) -> None:
+        """Ends what an earlier agent started and this one may not: without its stop and teardown commands."""
+        self._begun = True
+        self._recipes = {name: Recipe(recipe.main) for name, recipe in self._recipes.items()}
+        halting = self._progress.phase == HALT
+        self.send(StopOrdered(reason))
+        if halting:
             self.send(Resumed())
 
     def send(self, event: Event) -> None:
@@ -261,7 +293,7 @@ class KeptTask:
         if check.tcp:
             return await probes.within(check.timeout_s, probes.tcp(check.tcp))
         name = self._runs.name(self._progress.run, f"check-{position}-{uuid.uuid4().hex[:12]}")
-        spec = self._spec(self._order.containers[0], ["sh", "-c", check.script], check.timeout_s)
+        spec = self._spec(self._order.containers[0], self._scripts[check.id], check.timeout_s)
         end = await self._runs.complete(name, spec)
         why = "" if end.succeeded else self._runs.told(name, end)
         self._runs.forget_one(name)

@@ -23,6 +23,7 @@ from workers.agent.core.holding import Holding, NameLost
 from workers.agent.core.orders import DRAINING, STOPPED_BEFORE
 from workers.agent.core.told import Told
 from workers.agent.folders import UNITS
+from workers.agent.gate import Gate
 from workers.agent.journal import Entry, Journal
 from workers.agent.keeper import KIND as KEPT
 from workers.agent.keeper import Keeper
@@ -77,7 +78,7 @@ class AgentRuntime:
         self._started_at = time.time()
         self._holding = Holding(self._session)
         self._superseded = False
-        self._executors = available()
+        self._executors = Gate(config.policy, config.base_env, config.cwd).executors(available())
         self._link = SupervisorLink(config.state_dir, self._journal.transaction)
         self._commands = Commands(config, self._journal, self._link)
         self._keeper = Keeper(config, self._journal, self._link)
