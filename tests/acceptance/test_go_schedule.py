@@ -143,11 +143,28 @@ def test_04_a_frozen_worker_is_disconnected_in_time_and_disturbs_no_other(system
             Worker.objects.filter(name="host-a", state="disconnected").exists, SILENCE_S + 2, what="the frozen one"
         )
         undisturbed = system.wait_settled(on_b, timeout_s=10)
-        commands = system.wait_settled(ids, timeout_s=30)
+    commands = system.wait_settled(ids, timeout_s=30)
 
     assert len(undisturbed) == 5
     assert all((one.ended_at - one.created_at).total_seconds() < SILENCE_S for one in undisturbed if one.ended_at)
-    assert {(one.state, one.worker and one.worker.name) for one in commands} == {("done", "host-b")}
+    assert {(one.state, one.attempt) for one in commands} == {("done", 1)}
+
+
+def test_04_what_a_frozen_worker_did_not_acknowledge_is_dead_in_time_or_retried_as_it_asked(
+    processes: Processes, valkey_server: ValkeyServer, database_url: str
+) -> None:
+    with fleet(processes, valkey_server, database_url) as system:
+        system.start_control(SCHEDULER_SILENCE_TIMEOUT_S=str(SILENCE_S), SCHEDULER_LOST_AFTER_S="1")
+        system.start_clock()
+        system.join("host-a", "host-b", SCHEDULER_HEARTBEAT_INTERVAL_S="0.5")
+        with system.frozen(system.agent("host-a")):
+            ids = system.submit(*[NewCommand(argv=["true"], retries=retries) for retries in (0, 0, 1, 1)])
+            commands = system.wait_settled(ids, timeout_s=30)
+
+    assert sorted((one.state, one.attempt) for one in commands) == [("dead", 1), ("done", 1), ("done", 1), ("done", 2)]
+    (dead,) = [one for one in commands if one.state == "dead"]
+    assert dead.reason.startswith("host-a is lost since ")
+    assert "\n" not in dead.reason
     assert "nothing heard for" in Worker.objects.get(name="host-a").reason
 
 
