@@ -48,18 +48,21 @@ class GapWatch:
 def record(events: Iterable[NewEvent], now: datetime) -> None:
     """Writes events in one statement, in order. Call it inside the transaction that makes the change."""
     from scheduler_project.models import Event
+    from scheduler_project.toolkit.bulk import insert_rows
 
-    Event.objects.bulk_create(
-        Event(
-            at=now,
-            name=event.name,
-            subject=event.subject,
-            level=event.level,
-            message=event.message,
-            data=dict(event.data),
-            actor=event.actor,
-        )
-        for event in events
+    insert_rows(
+        [
+            Event(
+                at=now,
+                name=event.name,
+                subject=event.subject,
+                level=event.level,
+                message=event.message,
+                data=dict(event.data),
+                actor=event.actor,
+            )
+            for event in events
+        ]
     )
 
 

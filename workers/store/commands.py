@@ -12,7 +12,7 @@ import uuid_utils
 from django.conf import settings
 from django.db import transaction
 
-from scheduler_project.toolkit.bulk import update_rows
+from scheduler_project.toolkit.bulk import insert_missing_rows, insert_rows, update_rows
 from scheduler_project.toolkit.errors import Conflict, InvalidDocument
 from workers import dispatch
 from workers.core.arrays import Member, Wanted, faults_of_wanted, members_of
@@ -58,8 +58,10 @@ def submit_wanted(wanted: Sequence[Wanted], now: datetime, submitted_by: Any = N
         known = _known(keys)
         fresh = _fresh(rows, known)
         keyed = any(row.idempotency_key for row in fresh)
-        Command.objects.bulk_create(fresh, ignore_conflicts=keyed)
-        if keyed:
+        if not keyed:
+            insert_rows(fresh)
+        else:
+            insert_missing_rows(fresh)
             known = _known(keys)
             fresh = [row for row in fresh if row.id == known.get(row.idempotency_key or "", row).id]
         record(fresh, now, str(submitted_by or ""))

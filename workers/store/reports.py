@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from scheduler_project.toolkit import events
-from scheduler_project.toolkit.bulk import update_rows
+from scheduler_project.toolkit.bulk import insert_missing_rows, update_rows
 from workers import dispatch
 from workers.core.reports import CommandNow, judge
 from workers.core.sequence import Progress, advance
@@ -22,7 +22,7 @@ from workers.protocol import Applied, Ended, Order, Output, Refused, Report, Rep
 from workers.store.holding import free
 from workers.store.placing import wake_for_room
 from workers.store.retrying import RETRIED, keep, known_gone, retry
-from workers.store.rows import BATCH_SIZE, announce_ended, event_of, locked
+from workers.store.rows import announce_ended, event_of, locked
 from workers.units import handlers
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class _Batch:
     def write(self) -> None:
         for fields, commands in self._changed().items():
             update_rows(commands, fields)
-        CommandOutput.objects.bulk_create(self._pieces, BATCH_SIZE, ignore_conflicts=True)
+        insert_missing_rows(self._pieces)
         if self._unknown:
             message = f"{self._unknown} reports were on commands that do not exist"
             self._events.append(events.NewEvent("worker.unknown_reports", f"worker:{self._host}", message, "warning"))

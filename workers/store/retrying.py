@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 
-from scheduler_project.toolkit.bulk import update_rows
+from scheduler_project.toolkit.bulk import insert_rows, update_rows
 from workers import dispatch
 from workers.core.attention import AWAY_S, ORDER_LIFE_S
 from workers.core.retries import Tried, retry_of
@@ -68,8 +68,7 @@ def retry(command: Command, before: str, now: datetime, stop_at: datetime | None
 
 def keep(attempts: Sequence[CommandAttempt]) -> None:
     """Stores attempts that were followed by a retry."""
-    if attempts:
-        CommandAttempt.objects.bulk_create(attempts)
+    insert_rows(attempts)
 
 
 def stop_given_up(now: datetime) -> None:

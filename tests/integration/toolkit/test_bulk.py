@@ -1,11 +1,14 @@
 """Many rows written in one statement, on each database."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 
-from scheduler_project.toolkit.bulk import ROWS_PER_STATEMENT, update_rows
+from scheduler_project.models import Event
+from scheduler_project.toolkit.bulk import ROWS_PER_STATEMENT, insert_missing_rows, insert_rows, update_rows
 from workers.models import Command, Worker
 
 pytestmark = pytest.mark.django_db
@@ -73,3 +76,56 @@ def test_a_long_list_is_written_in_parts(django_assert_num_queries: Any) -> None
 def test_an_empty_list_asks_nothing(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         update_rows([], ["reason"])
+
+
+def test_new_rows_are_stored_with_every_field_as_django_would(django_assert_num_queries: Any) -> None:
+    rows = [
+        Command(id="a", argv=["é", 'a"b', "100 %"], env={"A": "1"}, stdin=b"\x00\xff", created_at=NOW, exit_code=-1),
+        Command(id="b", argv=["true"], env={}, timeout_s=1.5, created_at=NOW, reason="x" * 5000, priority=-3),
+    ]
+    twins = [Command(**{field.attname: getattr(row, field.attname) for field in row._meta.fields}) for row in rows]
+
+    with django_assert_num_queries(1):
+        insert_rows(rows)
+    stored_rows = plain(Command.objects.order_by("id"))
+    Command.objects.all().delete()
+    Command.objects.bulk_create(twins)
+
+    assert stored_rows == plain(Command.objects.order_by("id"))
+    assert not any(row._state.adding for row in rows)
+
+
+def test_values_that_are_alike_but_not_the_same_stay_apart() -> None:
+    rows = [Command(id="a", argv=[1], created_at=NOW), Command(id="b", argv=[True], created_at=NOW)]
+
+    insert_rows(rows)
+
+    assert [json.dumps(row.argv) for row in Command.objects.order_by("id")] == ["[1]", "[true]"]
+
+
+def test_numbered_rows_are_stored_in_their_order() -> None:
+    insert_rows([Event(at=NOW, name="a", subject=f"s{index}", data={}) for index in range(ROWS_PER_STATEMENT + 1)])
+
+    subjects = list(Event.objects.order_by("id").values_list("subject", flat=True))
+    assert subjects == [f"s{index}" for index in range(ROWS_PER_STATEMENT + 1)]
+
+
+def test_rows_that_are_there_already_are_passed_over() -> None:
+    stored(2)
+
+    insert_missing_rows(
+        [Command(id="c0001", argv=["other"], created_at=NOW), Command(id="new", argv=[], created_at=NOW)]
+    )
+
+    assert dict(Command.objects.values_list("id", "argv")) == {"c0000": ["true"], "c0001": ["true"], "new": []}
+
+
+def test_a_row_that_breaks_a_constraint_is_refused() -> None:
+    rows = stored(1)
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert_rows([Command(id=rows[0].id, argv=["other"], created_at=NOW)])
+
+
+def plain(rows: Any) -> list[dict[str, Any]]:
+    return [{**row, "stdin": bytes(row["stdin"])} for row in rows.values()]
