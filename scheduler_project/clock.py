@@ -20,6 +20,7 @@ from scheduler_project.toolkit import leases, retention
 
 PERIODIC_TASKS_S = {
     "scheduler.pulse": 5.0,
+    "scheduler.count": 5.0,
     "workers.sweep": 1.0,
     "graphs.sweep": 1.0,
     "clusters.sweep": 1.0,

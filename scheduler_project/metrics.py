@@ -1,64 +1,68 @@
-"""The numbers of `/metrics`, read from the database at each scrape, in Prometheus' text format.
+"""The numbers of `/metrics`, in Prometheus' text format.
 
-Invariant: every metric is a plain count of rows, so any web process gives the same answer.
+Invariant: a scrape costs the same few queries, and reads the same few rows, however much there is: what must be counted
+was counted by `scheduler_project.counting`. Every web process gives the same answer.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 
-from django.db.models import Count, Max, Model
+from django.db.models import Max
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from clusters.models import Task
-from graphs.models import Graph
-from scheduler_project.models import Event
-from topologies.models import Run
+from scheduler_project.counting import REFUSED_BY_AGENTS
+from scheduler_project.models import Counted, Event
 from workers.core.envelope import REASONS
-from workers.models import Command, RefusedMessages, Worker
+from workers.models import RefusedMessages
 
-COUNTED_BY_STATE: tuple[tuple[str, str, type[Model]], ...] = (
-    ("scheduler_workers", "Hosts by state.", Worker),
-    ("scheduler_commands", "Commands by state.", Command),
-    ("scheduler_tasks", "Tasks of services by state.", Task),
-    ("scheduler_graphs", "Graphs by state.", Graph),
-    ("scheduler_runs", "Runs of topologies by state.", Run),
-)
+COUNTED_BY_STATE = {
+    "scheduler_workers": "Hosts by state.",
+    "scheduler_commands": "Commands by state.",
+    "scheduler_tasks": "Tasks of services by state.",
+    "scheduler_graphs": "Graphs by state.",
+    "scheduler_runs": "Runs of topologies by state.",
+}
 
 
 class DatabaseCollector(Collector):
-    """Counts rows by state."""
+    """Tells what was counted, and the few numbers that need no counting."""
 
     def describe(self) -> Iterable[Metric]:
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        for name, text, model in COUNTED_BY_STATE:
-            yield by_state(name, text, model)
-        yield refused_messages()
-        yield CounterMetricFamily(
-            "scheduler_events", "Events recorded since the start.", value=Event.objects.aggregate(n=Max("id"))["n"] or 0
-        )
+        counted = {one.name: one for one in Counted.objects.all()}
+        for name, text in COUNTED_BY_STATE.items():
+            family = GaugeMetricFamily(name, text, labels=["state"])
+            for state, count in counts_of(counted, name).items():
+                family.add_metric([state], count)
+            yield family
+        yield refused_messages(counts_of(counted, REFUSED_BY_AGENTS))
+        yield counted_when(counted)
+        newest = Event.objects.aggregate(id=Max("id"))["id"]
+        yield CounterMetricFamily("scheduler_events", "Events recorded since the start.", value=newest or 0)
 
 
-def by_state(name: str, text: str, model: type[Model]) -> Metric:
-    """One gauge with the number of rows of each state that occurs."""
-    family = GaugeMetricFamily(name, text, labels=["state"])
-    rows = model._default_manager.order_by().values_list("state").annotate(n=Count("pk"))
-    for state, count in rows:
-        family.add_metric([state], count)
+def counts_of(counted: dict[str, Counted], name: str) -> dict[str, int]:
+    """The last count; empty before the first."""
+    return counted[name].counts if name in counted else {}
+
+
+def counted_when(counted: dict[str, Counted]) -> Metric:
+    """How old the counts are: they stand still while no control worker runs."""
+    text = "When the metric was counted last, in seconds since 1970."
+    family = GaugeMetricFamily("scheduler_counted_timestamp_seconds", text, labels=["metric"])
+    for name in COUNTED_BY_STATE.keys() & counted.keys():
+        family.add_metric([name], counted[name].at.timestamp())
     return family
 
 
-def refused_messages() -> Metric:
+def refused_messages(by_agents: dict[str, int]) -> Metric:
     """Messages without effect: those to control as control counted them, those to agents as agents said last."""
     text = "Messages between control and agents that had no effect, by direction and reason."
     family = CounterMetricFamily("scheduler_refused_messages", text, labels=["direction", "reason"])
-    by_agents: Counter[str] = Counter()
-    for counted in Worker.objects.exclude(refused_messages={}).values_list("refused_messages", flat=True):
-        by_agents.update(counted)
     to_control = dict(RefusedMessages.objects.values_list("reason", "count"))
     for direction, counts in (("to_control", to_control), ("to_agent", by_agents)):
         for reason in REASONS:

@@ -1,4 +1,4 @@
-"""What all apps share: the event log, API tokens and leases."""
+"""What all apps share: the event log, API tokens, leases and counts."""
 
 from django.conf import settings
 from django.db import models
@@ -55,3 +55,15 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} held by {self.holder}"
+
+
+class Counted(models.Model):
+    """A count of rows as it was at a time, for `/metrics`."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    at = models.DateTimeField()
+    took_s = models.FloatField(help_text="how long the counting took")
+    counts = models.JSONField(default=dict, help_text="by state, or by reason")
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.at}"

@@ -1,11 +1,13 @@
 """The roof's own Celery tasks.
 
-The pulse shows that the clock, the broker and a control worker work together; `forget` drops what is long over.
+The pulse shows that the clock, the broker and a control worker work together; `forget` drops what is long over; `count`
+counts for `/metrics`.
 """
 
 from celery import shared_task
 from django.utils import timezone
 
+from scheduler_project.counting import count_due
 from scheduler_project.forgetting import forget_all
 from scheduler_project.toolkit.leases import acquire
 
@@ -23,3 +25,9 @@ def pulse() -> None:
 def forget() -> None:
     """One step of forgetting what is over for longer than the settings keep it."""
     forget_all(timezone.now())
+
+
+@shared_task(name="scheduler.count")
+def count() -> None:
+    """Counts what `/metrics` tells, where the last count is old enough."""
+    count_due(timezone.now())

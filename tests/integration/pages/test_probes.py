@@ -17,7 +17,7 @@ from graphs.models import Graph
 from scheduler_project import readiness
 from scheduler_project.celery import app
 from scheduler_project.models import Lease
-from scheduler_project.tasks import PULSE_LASTS_S, pulse
+from scheduler_project.tasks import PULSE_LASTS_S, count, pulse
 from scheduler_project.toolkit.events import NewEvent, record
 from tests.integration.pages.conftest import NOW
 from workers.models import Worker
@@ -100,6 +100,7 @@ def test_only_viewers_are_told_what_is_wrong(viewer: Client) -> None:
 
 def test_metrics_count_by_state(viewer: Client, graph: Graph, worker: Worker) -> None:
     record([NewEvent("graph.submitted", "graph:b1")], NOW)
+    count()
 
     text = viewer.get("/metrics").content.decode()
 

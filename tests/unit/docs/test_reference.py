@@ -43,6 +43,12 @@ def test_every_word_of_the_glossary_is_in_use() -> None:
     assert not [word for word in words if word not in text]
 
 
+def test_every_metric_has_a_line_on_its_page() -> None:
+    told = set(re.findall(r'"(scheduler_[a-z_]+)"', (ROOT / "scheduler_project/metrics.py").read_text()))
+    rows = re.findall(r"(?m)^\| `(\w+)`", (ROOT / "docs/reference/metrics.md").read_text())
+    assert told == {name.removesuffix("_total") for name in rows}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
