@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scheduler_project.toolkit.errors import Unavailable
-from workers.links.nats import DEFAULT_MAX_PAYLOAD, Backlog, Message
+from workers.links.backlog import Backlog, Message
+from workers.links.nats import CORE, DEFAULT_MAX_PAYLOAD
 
 Subscriber = Callable[[Message], None]
 Connector = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
@@ -89,6 +90,11 @@ class LoopbackLink:
     def max_payload(self) -> int:
         return self._server.max_payload
 
+    @property
+    def mode(self) -> str:
+        """A server in memory keeps nothing."""
+        return CORE
+
     def start(self) -> None:
         """Joins the group."""
         for pattern in self._subscriptions:
@@ -102,6 +108,9 @@ class LoopbackLink:
     def wake(self) -> None:
         """Lets a waiting `take` return."""
         self._backlog.wake()
+
+    def settled(self, messages: Sequence[Message]) -> None:
+        """Does nothing: nothing was kept."""
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Raises Unavailable in an outage."""

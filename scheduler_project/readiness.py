@@ -16,13 +16,19 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from kombu.exceptions import OperationalError
 
+from graphs.bridge.presence import LEASES
 from scheduler_project.celery import app
 from scheduler_project.models import Lease
 from scheduler_project.tasks import PULSE
+from workers.links.nats import CORE, JETSTREAM
 from workers.models import Worker
 
 BROKER_TIMEOUT_S = 2
 UP_STATUS_OLD_AFTER_S = 15
+NATS_MODES = {
+    JETSTREAM: "bridged, with JetStream",
+    CORE: "bridged, without JetStream: what is sent while no bridge listens is lost",
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,20 @@ def check_control(now: datetime) -> Check:
     return Check("control", True, "the clock's messages arrive")
 
 
+def check_nats(now: datetime) -> Check:
+    """Where there is a NATS server, a bridge reaches it."""
+    if not settings.NATS_URI:
+        return Check("nats", True, "not used")
+    try:
+        live = set(Lease.objects.filter(name__in=LEASES.values(), expires_at__gt=now).values_list("name", flat=True))
+    except DatabaseError as error:
+        return Check("nats", False, f"cannot be told: {error}")
+    modes = sorted(mode for mode, name in LEASES.items() if name in live)
+    if not modes:
+        return Check("nats", False, "no bridge: is a worker on the queue `nats` running, and does it reach NATS?")
+    return Check("nats", True, "; ".join(NATS_MODES[mode] for mode in modes))
+
+
 def check_hosts(now: datetime) -> Check:
     """Every host that is expected is connected."""
     try:
@@ -99,6 +119,7 @@ CHECKS: tuple[Callable[[datetime], Check], ...] = (
     check_database,
     check_broker,
     check_control,
+    check_nats,
     check_hosts,
     check_up,
 )

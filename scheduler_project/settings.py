@@ -151,6 +151,8 @@ GRAPH_PROVIDERS: dict[str, dict[str, Any]] = {
     "nats": {"BACKEND": "graphs.providers.nats.NatsProvider"},
     "command": {"BACKEND": "graphs.providers.command.CommandProvider"},
 }
+NATS_STREAM_MAX_AGE_S = env.seconds("SCHEDULER_NATS_STREAM_MAX_AGE_S", 7 * 86400)
+NATS_STREAM_MAX_BYTES = env.number("SCHEDULER_NATS_STREAM_MAX_BYTES", 1024 * 1024 * 1024)
 GRAPH_RESEND_S = env.seconds("SCHEDULER_GRAPH_RESEND_S", 10)
 GRAPH_REPLY_TIMEOUT_S = env.seconds("SCHEDULER_GRAPH_REPLY_TIMEOUT_S", 0)
 SCHEDULER_PLACEMENTS: dict[str, dict[str, Any]] = {

@@ -16,11 +16,13 @@ from django.db import connection
 from kombu.transport.memory import Channel as MemoryChannel
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.support.nats import remove_streams
 from tests.support.processes import Processes
 from tests.support.servers import (
     EtcdServer,
     MissingServer,
     NatsServer,
+    PlainNatsServer,
     PostgresServer,
     RabbitServer,
     Server,
@@ -84,9 +86,22 @@ def valkey_server() -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture(scope="session")
-def nats_server() -> Iterator[NatsServer]:
-    """A NATS server with JetStream; `url` is a NATS_URI."""
+def lasting_nats_server() -> Iterator[NatsServer]:
+    """A NATS server with JetStream for the whole run; its streams are too."""
     yield from running(NatsServer)
+
+
+@pytest.fixture
+def nats_server(lasting_nats_server: NatsServer) -> Iterator[NatsServer]:
+    """A NATS server with JetStream; `url` is a NATS_URI. No test finds the messages that another one left in it."""
+    yield lasting_nats_server
+    remove_streams(lasting_nats_server.url)
+
+
+@pytest.fixture(scope="session")
+def plain_nats_server() -> Iterator[PlainNatsServer]:
+    """A NATS server without JetStream."""
+    yield from running(PlainNatsServer)
 
 
 @pytest.fixture(scope="session")

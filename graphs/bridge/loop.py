@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
@@ -22,20 +23,26 @@ from graphs.bridge.messages import (
     component_message,
     end_message,
     refusals,
+    start_document,
 )
+from graphs.bridge.presence import Presence
+from graphs.core.document import parse
 from graphs.core.replies import Reply, UnreadableReply, read_reply
 from graphs.core.values import parse_json
 from graphs.core.words import START_SUBJECTS
-from graphs.providers import aliases
+from graphs.providers import aliases, component_faults
 from graphs.providers.base import Send
 from graphs.store.claiming import Claimed
 from graphs.store.moving import here
 from scheduler_project.toolkit.errors import ConfigurationError, SchedulerError, Unavailable
-from workers.links.nats import Link, Message, NatsLink
+from workers.links.backlog import Message
+from workers.links.jetstream import Capture
+from workers.links.nats import JETSTREAM, Link, NatsLink
 
 log = logging.getLogger(__name__)
 
 GROUP = "scheduler-bridges"
+STREAM = "scheduler"
 REPLY_SUBJECTS = ("*.*.*.done", "*.*.*.error")
 BATCH = 500
 IDLE_S = 1.0
@@ -50,8 +57,21 @@ def make_bridge(on_failure: Callable[[], None] = lambda: None) -> "Bridge":
     """
     if not settings.NATS_URI:
         raise ConfigurationError("NATS_URI is not set, so there is nothing to bridge; set it, or stop this worker")
-    link = NatsLink(settings.NATS_URI, (*START_SUBJECTS, *REPLY_SUBJECTS), GROUP, "scheduler-bridge")
+    subjects = (*START_SUBJECTS, *REPLY_SUBJECTS)
+    link = NatsLink(settings.NATS_URI, subjects, GROUP, "scheduler-bridge", capture())
     return Bridge(link, on_failure=on_failure)
+
+
+def capture() -> Capture:
+    """What JetStream keeps for the bridges: replies and start messages, and nothing that is a request to a store."""
+    return Capture(
+        stream=STREAM,
+        consumer=GROUP,
+        subjects=(*START_SUBJECTS, *REPLY_SUBJECTS),
+        answered=START_SUBJECTS,
+        max_age_s=settings.NATS_STREAM_MAX_AGE_S,
+        max_bytes=settings.NATS_STREAM_MAX_BYTES,
+    )
 
 
 class Bridge:
@@ -63,6 +83,7 @@ class Bridge:
         self._link = link
         self._clock = clock
         self._on_failure = on_failure
+        self._presence = Presence()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
 
@@ -124,8 +145,11 @@ class Bridge:
             self._settle_one_by_one(replies, error)
         for start in starts:
             self._start_graph(start)
+        self._link.settled(messages)
         self.push()
         self.announce()
+        if self._link.connected:
+            self._presence.tell(self._link.mode, self._clock())
 
     def push(self) -> None:
         """Sends whatever is ready in any graph."""
@@ -159,17 +183,26 @@ class Bridge:
                 log.error("bridge.message_refused subject=%s reason=%s", message.subject, refused)  # noqa: TRY400
 
     def _start_graph(self, message: Message) -> None:
+        """Accepts or refuses a mapping, and tells so: everybody on `….error`, and the sender who awaits an answer."""
+        only_an_answer = self._link.mode == JETSTREAM and not message.identity
         document = None
         try:
-            document = parse_json(message.data)
-            if isinstance(document, dict):
-                document = {**document, "action": message.subject}
-            graph = store.submit(document, self._clock(), source="nats")
+            document = start_document(message, parse_json(message.data))
+            graph_id, state = self._submitted(document, only_an_answer)
         except SchedulerError as error:
             log.warning("graph.refused subject=%s reason=%s", message.subject, error)
-            self._publish(refusals(message, document, error))
+            told = refusals(message, document, error)
+            self._publish([one for one in told if one.subject == message.reply or not only_an_answer])
         else:
-            self._publish(acceptance(message, graph.pk, graph.state))
+            self._publish(acceptance(message, graph_id, state))
+
+    def _submitted(self, document: Any, only_an_answer: bool) -> tuple[str | None, str]:
+        """The graph's id and state. A stream brings each mapping too, so here one without an id is only checked."""
+        if only_an_answer and isinstance(document, dict) and not document.get("id"):
+            parse(document, "unnamed", component_faults)
+            return None, "pending"
+        graph = store.submit(document, self._clock(), source="nats")
+        return graph.pk, graph.state
 
     def _backends(self) -> Sequence[str]:
         """Whose components may be claimed now: nothing is claimed for NATS while it is away."""

@@ -1,17 +1,19 @@
 """What the bridge says on NATS: components, answers to start messages, ends of graphs."""
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphs.core import words
 from graphs.providers.base import Send
 from scheduler_project.toolkit.errors import InvalidDocument, SchedulerError
-from workers.links.nats import Message
+from workers.links.backlog import Message
 
 ATTEMPT_HEADER = "Scheduler-Attempt"
 MESSAGE_ID_HEADER = "Nats-Msg-Id"
 FAULTS_MAX = 100
+IDS = uuid.UUID("0f5b9c4e-3a0d-5a57-8d0e-0b6f5a1e7c42")
 
 
 def body(value: Mapping[str, Any]) -> bytes:
@@ -29,6 +31,14 @@ def attempt_of(message: Message) -> int | None:
     """The attempt that a reply speaks of; None where the connector does not say."""
     text = message.headers.get(ATTEMPT_HEADER, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def start_document(start: Message, document: Any) -> Any:
+    """A start message's mapping: the subject is its action. One without an id gets the same one at each delivery."""
+    if not isinstance(document, dict):
+        return document
+    named = {"id": str(uuid.uuid5(IDS, start.identity))} if start.identity and not document.get("id") else {}
+    return {**document, "action": start.subject} | named
 
 
 def end_message(mapping: Mapping[str, Any], state: str, max_payload: int) -> Message:
@@ -57,6 +67,6 @@ def refusals(start: Message, document: Any, error: SchedulerError) -> list[Messa
     return [Message(subject, body(answer)) for subject in (f"{start.subject}.error", start.reply) if subject]
 
 
-def acceptance(start: Message, graph_id: str, state: str) -> Sequence[Message]:
+def acceptance(start: Message, graph_id: str | None, state: str) -> Sequence[Message]:
     """The answer to a start message whose sender awaits one."""
     return [Message(start.reply, body({"id": graph_id, "state": state}))] if start.reply else []

@@ -163,11 +163,28 @@ class NatsServer(Server):
         program = Path(sysconfig.get_path("scripts")) / "nats-server"
         if not program.exists():
             raise MissingServer("nats-server is missing; run: tools/bootstrap dev")
-        arguments = ["--addr", LOOPBACK, "--port", str(self.port), "--jetstream", "--store_dir", str(self.folder)]
+        arguments = ["--addr", LOOPBACK, "--port", str(self.port), *self.storage()]
         return [readable(program, self), *arguments]
+
+    def storage(self) -> Sequence[str]:
+        """Options of JetStream."""
+        return ["--jetstream", "--store_dir", str(self.folder / "streams")]
+
+    def forget(self) -> None:
+        """Loses all streams, as a wiped disk would."""
+        self.kill()
+        shutil.rmtree(self.folder / "streams", ignore_errors=True)
+        self.start()
 
     def answers(self) -> bool:
         return answer(self.port).startswith(b"INFO")
+
+
+class PlainNatsServer(NatsServer):
+    """NATS that keeps nothing."""
+
+    def storage(self) -> Sequence[str]:
+        return ()
 
 
 class EtcdServer(Server):

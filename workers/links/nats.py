@@ -1,17 +1,18 @@
 """The link to NATS: an asyncio client in a thread of its own, for callers that are not asynchronous.
 
-It reconnects for ever. Messages wait in a bounded queue until the caller takes them; while the queue is full the client
-stops reading, and what then overflows the client's own buffer is logged, never dropped in silence.
+It reconnects for ever. Where a `Capture` is wanted and the server has JetStream, captured messages stay on the server
+until the caller has settled them, and are asked for as there is room. All others wait in a bounded queue until the
+caller takes them; while it is full they pile up in the client's own buffer, and what overflows that is logged, never
+dropped in silence.
 """
 
 import asyncio
 import logging
-import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Any, Protocol
 
 from nats.aio.client import Client
@@ -20,25 +21,21 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from scheduler_project.toolkit.errors import Unavailable
+from workers.links import jetstream
+from workers.links.backlog import BACKLOG_MESSAGES, Backlog, Message
+from workers.links.jetstream import Capture, Feed
 
 log = logging.getLogger(__name__)
 
-BACKLOG_MESSAGES = 50_000
 CLIENT_PENDING_MESSAGES = 500_000
 CLIENT_PENDING_BYTES = 512 * 1024 * 1024
 RECONNECT_WAIT_S = 0.5
 FULL_WAIT_S = 0.01
+FLUSH_S = 2
+CLOSE_S = 5
 DEFAULT_MAX_PAYLOAD = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Message:
-    """One NATS message. `reply` is the subject on which its sender awaits an answer, empty for none."""
-
-    subject: str
-    data: bytes
-    reply: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+LOOK_FOR_JETSTREAM_S = 30.0
+CORE, JETSTREAM = "core", "jetstream"
 
 
 class Link(Protocol):
@@ -50,11 +47,16 @@ class Link(Protocol):
     @property
     def max_payload(self) -> int: ...
 
+    @property
+    def mode(self) -> str: ...
+
     def start(self) -> None: ...
 
     def take(self, limit: int, timeout_s: float) -> list[Message]: ...
 
     def wake(self) -> None: ...
+
+    def settled(self, messages: Sequence[Message]) -> None: ...
 
     def publish(self, messages: Sequence[Message]) -> None: ...
 
@@ -63,50 +65,27 @@ class Link(Protocol):
     def stop(self) -> None: ...
 
 
-class Backlog:
-    """Messages between the thread that receives them and the one that takes them; bounded."""
-
-    def __init__(self, size: int = BACKLOG_MESSAGES) -> None:
-        self._queue: queue.Queue[Message | None] = queue.Queue(size)
-
-    def offer(self, message: Message) -> bool:
-        """Whether there was room for the message."""
-        try:
-            self._queue.put_nowait(message)
-        except queue.Full:
-            return False
-        return True
-
-    def wake(self) -> None:
-        """Lets a waiting `take` return now; one that finds messages returns anyway."""
-        if self._queue.empty():
-            self._queue.put(None)
-
-    def take(self, limit: int, timeout_s: float) -> list[Message]:
-        """Up to `limit` messages in the order they came; none when woken or when the time is over."""
-        found: list[Message | None] = []
-        try:
-            found.append(self._queue.get(timeout=timeout_s))
-            while len(found) < limit:
-                found.append(self._queue.get_nowait())
-        except queue.Empty:
-            pass
-        return [message for message in found if message is not None]
-
-
 class NatsLink:
-    """A connection that receives `subscriptions` as a member of the queue group `group`, and publishes."""
+    """A connection that receives `subscriptions` as a member of the queue group `group`, and publishes.
 
-    def __init__(self, uri: str, subscriptions: Sequence[str], group: str, name: str) -> None:
+    With a `capture` its subjects come from JetStream where the server has it, and plainly where it has not.
+    """
+
+    def __init__(
+        self, uri: str, subscriptions: Sequence[str], group: str, name: str, capture: Capture | None = None
+    ) -> None:
         self._uri = uri
         self._subscriptions = tuple(subscriptions)
         self._group = group
         self._name = name
-        self._backlog = Backlog()
+        self._capture = capture
+        self._backlog = Backlog(BACKLOG_MESSAGES if capture is None else jetstream.HELD_MESSAGES)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._client = Client()
         self._receiving: list[Subscription] = []
+        self._feed: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
         self._ready = threading.Event()
 
     @property
@@ -119,6 +98,11 @@ class NatsLink:
         """The largest body in bytes that the server takes."""
         return int(self._client.max_payload or DEFAULT_MAX_PAYLOAD)
 
+    @property
+    def mode(self) -> str:
+        """`jetstream` while captured messages come from a stream, else `core`."""
+        return CORE if self._feed is None else JETSTREAM
+
     def start(self) -> None:
         """Begins to connect; returns at once."""
         self._thread.start()
@@ -130,6 +114,12 @@ class NatsLink:
     def wake(self) -> None:
         """See `Backlog.wake`."""
         self._backlog.wake()
+
+    def settled(self, messages: Sequence[Message]) -> None:
+        """Lets the server forget these messages. What does not reach it is delivered once more, later."""
+        tokens = [message.token for message in messages if message.token]
+        if tokens and self.connected:
+            asyncio.run_coroutine_threadsafe(self._settle(tokens), self._loop)
 
     def publish(self, messages: Sequence[Message], timeout_s: float = 10) -> None:
         """Returns when the server has all messages. Raises Unavailable when that is not known."""
@@ -153,7 +143,7 @@ class NatsLink:
         """Closes the connection and ends the thread."""
         if not self._thread.is_alive():
             return
-        self._wait_for(self._client.close())
+        self._wait_for(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
 
@@ -183,19 +173,26 @@ class NatsLink:
     async def _stay_connected(self) -> None:
         """A client reconnects by itself; where a server's refusal has closed it for good, a new one takes its place."""
         while True:
-            closed = asyncio.Event()
+            self._over = asyncio.Event()
             try:
-                await self._connect(closed)
-                await closed.wait()
+                await self._connect(self._over)
+                await self._until(self._over)
             except (NatsError, OSError) as error:
                 log.warning("nats.unusable name=%s reason=%r", self._name, error)
-            finally:
-                self._ready.clear()
+            self._ready.clear()
+            await self._abandon()
             await asyncio.sleep(RECONNECT_WAIT_S)
 
-    async def _connect(self, closed: asyncio.Event) -> None:
+    async def _abandon(self) -> None:
+        """Leaves nothing of a connection that is given up."""
+        await self._close_feed()
+        with suppress(NatsError, OSError, TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._client.close()
+
+    async def _connect(self, over: asyncio.Event) -> None:
         async def on_closed() -> None:
-            closed.set()
+            over.set()
 
         self._client = Client()
         await self._client.connect(
@@ -208,24 +205,73 @@ class NatsLink:
             disconnected_cb=self._on_disconnected,
             reconnected_cb=self._on_reconnected,
         )
-        self._receiving = [
-            await self._client.subscribe(
-                subject,
-                queue=self._group,
-                cb=self._receive,
-                pending_msgs_limit=CLIENT_PENDING_MESSAGES,
-                pending_bytes_limit=CLIENT_PENDING_BYTES,
-            )
-            for subject in self._subscriptions
-        ]
+        captured = await self._open_feed()
+        for subject in self._subscriptions:
+            if subject not in captured:
+                await self._subscribe(subject, self._receive)
+            elif self._capture and subject in self._capture.answered:
+                await self._subscribe(subject, self._receive_request)
         await self._client.flush()
         self._ready.set()
-        log.info("nats.connected name=%s", self._name)
+        log.info("nats.connected name=%s mode=%s", self._name, self.mode)
+
+    async def _subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> None:
+        subscription = await self._client.subscribe(
+            subject,
+            queue=self._group,
+            cb=callback,
+            pending_msgs_limit=CLIENT_PENDING_MESSAGES,
+            pending_bytes_limit=CLIENT_PENDING_BYTES,
+        )
+        self._receiving.append(subscription)
+
+    async def _open_feed(self) -> frozenset[str]:
+        """Begins to pull captured messages where the server has JetStream. Returns the subjects that it captures."""
+        await self._close_feed()
+        self._receiving = []
+        if self._capture is None or not await jetstream.is_available(self._client):
+            return frozenset()
+        feed = Feed(self._client, self._capture, self._backlog)
+        try:
+            await feed.prepare()
+        except NatsError as error:
+            log.warning("jetstream.refused name=%s reason=%r", self._name, error)
+            return frozenset()
+        self._feed = self._loop.create_task(feed.run())
+        return frozenset(self._capture.subjects)
+
+    async def _close_feed(self) -> None:
+        if self._feed is not None:
+            self._feed.cancel()
+            await asyncio.gather(self._feed, return_exceptions=True)
+            self._feed = None
+
+    async def _until(self, over: asyncio.Event) -> None:
+        """Waits for the end of a connection. One that could do more with JetStream, now that it is there, is ended."""
+        while not over.is_set():
+            try:
+                async with asyncio.timeout(LOOK_FOR_JETSTREAM_S):
+                    await over.wait()
+            except TimeoutError:
+                await self._look_for_jetstream()
+
+    async def _look_for_jetstream(self) -> None:
+        if self._capture is None or self.mode == JETSTREAM or not self._client.is_connected:
+            return
+        if await jetstream.is_available(self._client):
+            log.info("jetstream.found name=%s", self._name)
+            await self._leave_group()
+            self._over.set()
 
     async def _receive(self, received: Msg) -> None:
         message = Message(received.subject, received.data, received.reply, dict(received.headers or {}))
         while not self._backlog.offer(message):
             await asyncio.sleep(FULL_WAIT_S)
+
+    async def _receive_request(self, received: Msg) -> None:
+        """A captured message comes from the stream; here only who awaits an answer to it is served."""
+        if received.reply:
+            await self._receive(received)
 
     async def _publish(self, messages: Sequence[Message], timeout_s: float) -> None:
         for message in messages:
@@ -233,7 +279,21 @@ class NatsLink:
             await self._client.publish(message.subject, message.data, reply=message.reply, headers=headers)
         await self._client.flush(timeout=max(1, int(timeout_s)))
 
+    async def _settle(self, tokens: Sequence[str]) -> None:
+        try:
+            for token in tokens:
+                await self._client.publish(token, jetstream.ACK)
+        except (NatsError, OSError) as error:
+            log.warning("nats.not_settled name=%s messages=%d reason=%r", self._name, len(tokens), error)
+
+    async def _close(self) -> None:
+        await self._close_feed()
+        if self._client.is_connected:
+            await self._client.flush(timeout=FLUSH_S)
+        await self._client.close()
+
     async def _leave_group(self) -> None:
+        await self._close_feed()
         for subscription in self._receiving:
             await subscription.drain()
 
@@ -245,3 +305,5 @@ class NatsLink:
 
     async def _on_reconnected(self) -> None:
         log.info("nats.reconnected name=%s", self._name)
+        if self._feed is not None:  # the server may have lost its streams, or JetStream itself: begin anew
+            self._over.set()

@@ -21,7 +21,7 @@ from graphs.tasks import advance, publish_nats, sweep
 from graphs.testing import LoopbackLink, LoopbackServer
 from tests.integration.graphs.mappings import mapping
 from tests.support.wait import wait_until
-from workers.links.nats import Backlog, Message
+from workers.links.backlog import Backlog, Message
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 pytestmark = pytest.mark.django_db(transaction=True)

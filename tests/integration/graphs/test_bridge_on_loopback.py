@@ -16,7 +16,7 @@ from graphs.models import Component, Graph
 from graphs.testing import LoopbackLink, LoopbackServer
 from scheduler_project.models import Event
 from tests.integration.graphs.mappings import change, mapping
-from workers.links.nats import Message
+from workers.links.backlog import Message
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXAMPLE = Path(__file__).parents[3] / "examples" / "graph.json"

@@ -11,7 +11,7 @@ from graphs.bridge.loop import GROUP, REPLY_SUBJECTS, Bridge
 from graphs.core.words import START_SUBJECTS
 from graphs.models import Component, Graph
 from graphs.testing import LoopbackLink, LoopbackServer
-from workers.links.nats import Message
+from workers.links.backlog import Message
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EDGES = [

@@ -9,7 +9,8 @@ import pytest
 from graphs.testing import LoopbackLink, LoopbackServer, matches
 from scheduler_project.toolkit.errors import Unavailable
 from tests.support.wait import wait_until
-from workers.links.nats import Link, Message, NatsLink
+from workers.links.backlog import Message
+from workers.links.nats import Link, NatsLink
 
 NewLink = Callable[..., Link]
 

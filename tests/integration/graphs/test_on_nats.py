@@ -17,7 +17,8 @@ from scheduler_project.toolkit.errors import ConfigurationError
 from tests.integration.graphs.mappings import mapping
 from tests.support.processes import Process, Processes
 from tests.support.wait import wait_until
-from workers.links.nats import Message, NatsLink
+from workers.links.backlog import Message
+from workers.links.nats import NatsLink
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "graph.json"
 CONNECTOR = "examples/demo_connector.py"

@@ -68,13 +68,13 @@ def deployment(
     tmp_path_factory: pytest.TempPathFactory,
     postgres_server: PostgresServer,
     rabbitmq_server: RabbitServer,
-    nats_server: NatsServer,
+    lasting_nats_server: NatsServer,
 ) -> Iterator[Deployment]:
     """All of it, after its migration has ended well."""
     addresses = {
         "DATABASE_URL": postgres_server.create_database(),
         "BROKER_URL": rabbitmq_server.url,
-        "NATS_URI": nats_server.url,
+        "NATS_URI": lasting_nats_server.url,
     }
     deployed = Deployment(tmp_path_factory.mktemp("compose"), addresses)
     try:
