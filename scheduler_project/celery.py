@@ -13,6 +13,7 @@ from celery import Celery, signals
 from celery.apps.worker import Worker
 from celery.platforms import SecurityWarning
 
+from scheduler_project import redis_transport
 from scheduler_project.celery_settings import celery_settings
 from scheduler_project.liveness import AliveStep
 from scheduler_project.process import CONTROL_QUEUE, ETCD_QUEUE, NATS_QUEUE, host_from_argv, queues_from_argv
@@ -57,6 +58,7 @@ def close_broken_connections(**_signal: Any) -> None:
     close_old_connections()
 
 
+redis_transport.install()
 app = SchedulerCelery("scheduler_project")
 app.conf.update(celery_settings(env.effective()))
 app.steps["consumer"].add(AliveStep)
