@@ -21,6 +21,7 @@ from graphs.providers import alias_of, component_faults, provider
 from graphs.providers.base import Send
 from graphs.store.ending import end_if_over
 from graphs.store.rows import LostRace, batches, in_graphs, moved, save_counts, swap
+from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.events import NewEvent, record
 
 CLAIM_BATCH = 500
@@ -125,9 +126,7 @@ def _write_started(started: Sequence[_Started], now: datetime) -> None:
                 raise LostRace
     for one in started:
         one.row.state, one.row.reason, one.row.attempt = "running", "", one.row.attempt + 1
-    filled_in = [one.row for one in started if one.filled_in]
-    if filled_in:
-        Component.objects.bulk_update(filled_in, FILLED_IN, batch_size=CLAIM_BATCH)
+    update_rows([one.row for one in started if one.filled_in], FILLED_IN)
 
 
 def _times(timeout_s: float, now: datetime) -> dict[str, datetime | None]:
@@ -177,7 +176,7 @@ def _start_here(started: Sequence[_Started], now: datetime) -> list[Send]:
             continue
         for pk, handle in provider(alias).start(batch, now).items():
             rows[pk].handle = handle
-        Component.objects.bulk_update([rows[send.pk] for send in batch], ["handle"], batch_size=CLAIM_BATCH)
+        update_rows([rows[send.pk] for send in batch], ["handle"])
     return elsewhere
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from graphs.core import words
 from graphs.core.merge import effects, touched_ids
 from graphs.models import Component, Part
-from graphs.store.rows import BATCH, batches, in_graphs
+from graphs.store.rows import batches, in_graphs
+from scheduler_project.toolkit.bulk import insert_rows, update_rows
 from scheduler_project.toolkit.events import NewEvent
 
 TEXT_KEYS = {"type": words.TYPE_KEY, "provider": words.PROVIDER_KEY, "verb": words.VERB_KEY}
@@ -79,8 +80,7 @@ def _touched(existing: Existing, row: Component) -> dict[str, Component]:
 def _save(existing: Existing) -> None:
     rows = list(existing.kept.values())
     known = [row for row in rows if row.pk is not None]
-    Component.objects.bulk_create([row for row in rows if row.pk is None], batch_size=BATCH)
-    if known:
-        Component.objects.bulk_update(known, ["document", *TEXT_KEYS], batch_size=BATCH)
+    insert_rows([row for row in rows if row.pk is None])
+    update_rows(known, ["document", *TEXT_KEYS])
     if existing.removed:
         Component.objects.filter(pk__in=existing.removed).delete()

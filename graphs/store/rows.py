@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from graphs.core.states import COMPONENT
 from graphs.models import Component, Graph
+from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.errors import SchedulerError
 from scheduler_project.toolkit.events import NewEvent
 
@@ -81,5 +82,4 @@ def swap(rows: Sequence[Component], before: str, **values: Any) -> None:
             expected = Component.objects.filter(pk__in=batch, state=before)
             if expected.update(state=state, reason=reason, **values) != len(batch):
                 raise LostRace
-    if rows:
-        Component.objects.bulk_update(rows, ["document"], batch_size=BATCH)
+    update_rows(rows, ["document"])

@@ -7,7 +7,7 @@ rows' locks, or is the only writer of these fields.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ from django.db import connection, models
 ROWS_PER_STATEMENT = 500
 LENGTH = re.compile(r"\(\d+\)")
 Row = TypeVar("Row", bound=models.Model)
+Item = TypeVar("Item")
+_Columns = dict[Any, Sequence[Any]]
 
 
 def update_rows(rows: Sequence[Row], fields: Sequence[str]) -> None:
@@ -29,7 +31,7 @@ def update_rows(rows: Sequence[Row], fields: Sequence[str]) -> None:
     chosen = [meta.get_field(name) for name in fields]
     table = quote(meta.db_table)
     for part in _parts(rows):
-        given = _give(part, meta.pk, chosen)
+        given = _give(_columns(part, [meta.pk, *chosen]))
         pairs = ", ".join(f"{quote(field.column)} = {given.columns[field.name]}" for field in chosen)
         where = f"{table}.{quote(meta.pk.column)} = {given.columns[meta.pk.name]}"
         _execute(f"UPDATE {table} SET {pairs} FROM {given.source} WHERE {where}", given)  # noqa: S608
@@ -45,6 +47,24 @@ def insert_missing_rows(rows: Sequence[Row]) -> None:
     _insert(rows, " ON CONFLICT DO NOTHING")
 
 
+def insert_values(
+    model: type[models.Model], rows: Sequence[Mapping[str, Any]], returning: Sequence[str] = ()
+) -> list[tuple[Any, ...]]:
+    """Stores new rows given as values by the names of fields, in their order; what none of them names gets its default.
+
+    For so many rows that instances of the model would cost more than the database. All rows name the same fields.
+    Returns the fields `returning` of what was stored, in no particular order.
+    """
+    meta: Any = model._meta
+    wanted = ", ".join(connection.ops.quote_name(meta.get_field(name).column) for name in returning)
+    found: list[tuple[Any, ...]] = []
+    for part in _parts(rows):
+        columns: _Columns = {meta.get_field(name): [row[name] for row in part] for name in part[0]}
+        columns |= {field: [field.get_default()] * len(part) for field in _stored_fields(meta) if field not in columns}
+        found += _insert_part(meta, columns, f" RETURNING {wanted}" if wanted else "")
+    return found
+
+
 @dataclass(frozen=True)
 class _Given:
     """Rows as the table `given` of a statement: each field's column, where the table comes from, what is passed."""
@@ -58,32 +78,44 @@ def _insert(rows: Sequence[Row], otherwise: str) -> None:
     if not rows:
         return
     meta: Any = rows[0]._meta
-    quote = connection.ops.quote_name
-    first, *others = [field for field in meta.local_concrete_fields if not isinstance(field, models.AutoField)]
-    names = ", ".join(quote(field.column) for field in (first, *others))
+    fields = _stored_fields(meta)
     for part in _parts(rows):
-        given = _give(part, first, others)
-        values = ", ".join(given.columns[field.name] for field in (first, *others))
-        # without WHERE, SQLite would take ON CONFLICT for a part of a join
-        select = f"SELECT {values} FROM {given.source} WHERE true"  # noqa: S608
-        _execute(f"INSERT INTO {quote(meta.db_table)} ({names}) {select}{otherwise}", given)
+        _insert_part(meta, _columns(part, fields), otherwise)
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias
 
 
-def _give(rows: Sequence[models.Model], first: Any, others: Sequence[Any]) -> _Given:
-    """What differs between the rows makes the table, `first` in any case; what does not is a value beside it."""
+def _insert_part(meta: Any, columns: _Columns, ending: str) -> list[tuple[Any, ...]]:
+    quote = connection.ops.quote_name
+    given = _give(columns)
+    names = ", ".join(quote(field.column) for field in columns)
+    values = ", ".join(given.columns[field.name] for field in columns)
+    # without WHERE, SQLite would take ON CONFLICT for a part of a join
+    select = f"SELECT {values} FROM {given.source} WHERE true"  # noqa: S608
+    return _execute(f"INSERT INTO {quote(meta.db_table)} ({names}) {select}{ending}", given)
+
+
+def _stored_fields(meta: Any) -> list[Any]:
+    return [field for field in meta.local_concrete_fields if not isinstance(field, models.AutoField)]
+
+
+def _columns(rows: Sequence[models.Model], fields: Sequence[Any]) -> _Columns:
+    return {field: [getattr(row, field.attname) for row in rows] for field in fields}
+
+
+def _give(columns: _Columns) -> _Given:
+    """What differs between the rows makes the table, or the first field; the rest are values beside it."""
     make = _as_values if connection.vendor == "sqlite" else _as_json
-    cells = {field: _cells(rows, field) for field in (first, *others)}
-    varied = [first, *(field for field in others if cells[field].count(cells[field][0]) < len(rows))]
+    cells = {field: _cells(values, field) for field, values in columns.items()}
+    varied = [field for field, given in cells.items() if given.count(given[0]) < len(given)] or [next(iter(columns))]
     source, values = make(varied, list(zip(*(cells[field] for field in varied), strict=True)))
-    columns = {field.name: f"given.column{position}" for position, field in enumerate(varied, 1)}
+    names = {field.name: f"given.column{position}" for position, field in enumerate(varied, 1)}
     constants = []
-    for field in others:
-        if field.name not in columns:
-            columns[field.name] = _place(field)
-            constants.append(_prepared(field, rows[0]))
-    return _Given(columns, source, [*constants, *values])
+    for field in columns:
+        if field.name not in names:
+            names[field.name] = _place(field)
+            constants.append(_prepared(field, columns[field][0]))
+    return _Given(names, source, [*constants, *values])
 
 
 def _as_values(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
@@ -99,24 +131,23 @@ def _as_json(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str,
     return f"json_to_recordset(%s) AS given({types})", [text]
 
 
-def _cells(rows: Sequence[models.Model], field: Any) -> list[Any]:
+def _cells(values: Sequence[Any], field: Any) -> list[Any]:
     """A field's value in each row, as it travels."""
     if connection.vendor == "sqlite":
-        return [_prepared(field, row) for row in rows]
-    values = [getattr(row, field.attname) for row in rows]
+        return [_prepared(field, value) for value in values]
     if isinstance(field, models.JSONField):
         return [None if value is None else msgspec.Raw(_json(value, field.encoder)) for value in values]
     if isinstance(field, models.BinaryField):
         return [None if value is None else f"\\x{bytes(value).hex()}" for value in values]
-    return values
+    return list(values)
 
 
 def _json(value: Any, encoder: type[json.JSONEncoder] | None) -> bytes:
     return msgspec.json.encode(value) if encoder is None else json.dumps(value, cls=encoder).encode()
 
 
-def _prepared(field: Any, row: models.Model) -> Any:
-    return field.get_db_prep_save(getattr(row, field.attname), connection)
+def _prepared(field: Any, value: Any) -> Any:
+    return field.get_db_prep_save(value, connection)
 
 
 def _place(field: Any) -> str:
@@ -130,10 +161,11 @@ def _type(field: Any) -> str:
     return LENGTH.sub("", field.db_type(connection))
 
 
-def _parts(rows: Sequence[Row]) -> list[Sequence[Row]]:
+def _parts(rows: Sequence[Item]) -> list[Sequence[Item]]:
     return [rows[start : start + ROWS_PER_STATEMENT] for start in range(0, len(rows), ROWS_PER_STATEMENT)]
 
 
-def _execute(statement: str, given: _Given) -> None:
+def _execute(statement: str, given: _Given) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, given.values)
+        return cursor.fetchall() if cursor.description else []

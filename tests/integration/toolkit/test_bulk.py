@@ -8,7 +8,13 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from scheduler_project.models import Event
-from scheduler_project.toolkit.bulk import ROWS_PER_STATEMENT, insert_missing_rows, insert_rows, update_rows
+from scheduler_project.toolkit.bulk import (
+    ROWS_PER_STATEMENT,
+    insert_missing_rows,
+    insert_rows,
+    insert_values,
+    update_rows,
+)
 from workers.models import Command, Worker
 
 pytestmark = pytest.mark.django_db
@@ -129,3 +135,23 @@ def test_a_row_that_breaks_a_constraint_is_refused() -> None:
 
 def plain(rows: Any) -> list[dict[str, Any]]:
     return [{**row, "stdin": bytes(row["stdin"])} for row in rows.values()]
+
+
+def test_values_without_instances_are_stored_in_order_with_defaults_for_the_rest(
+    django_assert_num_queries: Any,
+) -> None:
+    rows = [{"id": f"c{index:04}", "argv": ["é", index], "created_at": NOW, "worker": None} for index in range(3)]
+
+    with django_assert_num_queries(1):
+        keys = insert_values(Command, rows, returning=("id", "argv"))
+
+    assert sorted(key for key, _ in keys) == ["c0000", "c0001", "c0002"]
+    assert list(Command.objects.order_by("id").values_list("id", "created_at", "state", "timeout_s")) == [
+        (f"c{index:04}", NOW, Command().state, Command().timeout_s) for index in range(3)
+    ]
+    assert [command.argv for command in Command.objects.order_by("id")] == [["é", index] for index in range(3)]
+
+
+def test_no_values_need_no_statement(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        assert insert_values(Command, [], returning=("id",)) == []
