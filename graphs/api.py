@@ -56,8 +56,8 @@ def submit_graph(request: HttpRequest, idempotency_key: Annotated[str, Header()]
 
 @router.post("/graphs/plan", response=PlanOut, openapi_extra=MAPPING_BODY, summary="What a mapping would do")
 def plan_graph(request: HttpRequest) -> GraphPlan:
-    """Checks a mapping and tells its order. Nothing is stored."""
-    return plan(parse(mapping_in(request), "plan", component_faults))
+    """Checks a mapping and tells its order, its longest chain and what its templates will read. Nothing is stored."""
+    return plan(parse(mapping_in(request), "plan", component_faults), queries.durations_s())
 
 
 @router.get("/graphs", response=GraphPage, summary="List graphs")

@@ -1,9 +1,13 @@
 """What the faces read of graphs, each in a constant number of queries."""
 
+from statistics import median
 from typing import Any
 
+from graphs.core.plan import Kind
 from graphs.models import Component, Edge, Graph, Part
 from scheduler_project.toolkit.errors import NotFound
+
+DURATIONS_READ_MAX = 5000
 
 
 def graph_of(graph_id: str) -> Graph:
@@ -42,3 +46,13 @@ def components(graph: Graph) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def durations_s() -> dict[Kind, float]:
+    """How long changes of each kind (provider, type, verb) usually took of late, from their start to their end."""
+    done = Component.objects.changes().filter(state="completed", started_at__isnull=False, ended_at__isnull=False)
+    fields = ("provider", "type", "verb", "started_at", "ended_at")
+    taken: dict[Kind, list[float]] = {}
+    for *kind, started_at, ended_at in done.order_by("-id").values_list(*fields)[:DURATIONS_READ_MAX]:
+        taken.setdefault((kind[0], kind[1], kind[2]), []).append((ended_at - started_at).total_seconds())
+    return {kind: median(all_s) for kind, all_s in taken.items()}

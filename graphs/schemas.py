@@ -27,11 +27,31 @@ class GraphPage(Schema):
     next: str
 
 
+class CriticalPathOut(Schema):
+    """The chain of changes that keeps the graph from ending sooner; its length in seconds where that can be told."""
+
+    components: list[str]
+    duration_s: float | None
+
+
+class ReadingOut(Schema):
+    """A template, where it stands, and the component that it reads; empty where that is no single one."""
+
+    component_id: str
+    path: str
+    template: str
+    reads: str
+
+
 class PlanOut(Schema):
-    """What a mapping would do: open changes by verb, and their order by level."""
+    """What a mapping would do: open changes by verb, their order by level, and what their templates will read."""
 
     counts_by_verb: dict[str, int]
+    done: int
+    in_flight: int
     levels: list[list[str]]
+    critical_path: CriticalPathOut
+    templates: list[ReadingOut]
 
 
 class ComponentOut(Schema):

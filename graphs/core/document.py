@@ -5,28 +5,32 @@ is reached from `start` or from something that exists already. So each graph can
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from graphs.core import words
-from graphs.core.order import find_cycle
-from graphs.core.templating import is_template
-from graphs.core.values import value_faults
+from graphs.core.edges import EdgeSpec, dependencies_in, read_edges, unreached
+from graphs.core.heading import read_head
+from graphs.core.order import find_cycles, levels, not_before
+from graphs.core.references import Actor, Reading, World, references
+from graphs.core.templating import ERNEST, Templating, templating_of
+from graphs.core.values import kind_of, shown, value_faults
+from scheduler_project.toolkit.collector import collector_at_rest
 from scheduler_project.toolkit.errors import Fault, InvalidDocument
 
+LISTS = ("components", "changes", "edges")
+FAULTS_MAX = 1000
 KNOWN_KEYS = frozenset({"id", "name", "user_id", "username", "action", "options", "components", "changes", "edges"})
 INITIAL_STATES = ("waiting", "running", "completed", "errored")
 NOT_IN_TOKEN = re.compile(r"[\s.*>\x00-\x1f\x7f]")
-NOT_IN_GRAPH_ID = re.compile(r"[\s/\x00-\x1f\x7f]")
 
 ProviderFaults = Callable[[str, Mapping[str, Any], str], Sequence[Fault]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ComponentSpec:
-    """One component as given. Type, verb and provider may be templates until it is sent."""
+    """One component as given, at `path`. Type, verb and provider may be templates until it is sent."""
 
     component_id: str
     type: str
@@ -34,6 +38,7 @@ class ComponentSpec:
     provider: str
     state: str
     document: Mapping[str, Any]
+    path: str
 
     @property
     def timeout_s(self) -> float:
@@ -47,17 +52,12 @@ class ComponentSpec:
 
 
 @dataclass(frozen=True)
-class EdgeSpec:
-    """`source` is completed before `destination` starts; `start` and `end` are allowed for them."""
-
-    source: str
-    destination: str
-    length: int = 1
-
-
-@dataclass(frozen=True)
 class GraphSpec:
-    """A valid mapping. `extra` holds the top-level keys that we do not know, to be carried through."""
+    """A valid mapping. `extra` holds the top-level keys that we do not know, to be carried through.
+
+    `dependencies` are for each change the changes that it waits for, `levels` their order (those of a level wait for
+    earlier ones only), and `readings` what templates read.
+    """
 
     id: str
     name: str
@@ -70,13 +70,9 @@ class GraphSpec:
     changes: tuple[ComponentSpec, ...]
     edges: tuple[EdgeSpec, ...]
 
-    def dependencies(self) -> dict[str, set[str]]:
-        """For each change the ids of the changes that it waits for."""
-        found: dict[str, set[str]] = {change.component_id: set() for change in self.changes}
-        for edge in self.edges:
-            if edge.source in found and edge.destination in found:
-                found[edge.destination].add(edge.source)
-        return found
+    dependencies: Mapping[str, set[str]]
+    levels: Sequence[Sequence[str]]
+    readings: Sequence[Reading]
 
 
 def no_provider_faults(provider: str, document: Mapping[str, Any], path: str) -> Sequence[Fault]:
@@ -87,84 +83,47 @@ def no_provider_faults(provider: str, document: Mapping[str, Any], path: str) ->
 def parse(document: Any, new_id: str, provider_faults: ProviderFaults = no_provider_faults) -> GraphSpec:
     """The graph of a mapping; `new_id` is its id where it has none. Raises InvalidDocument with every fault."""
     if not isinstance(document, Mapping):
-        raise InvalidDocument([Fault("", f"the mapping must be a JSON object, not {_kind(document)}")])
-    faults = value_faults({key: document[key] for key in document if key not in ("components", "changes")}, "")
-    top = _Top(document, faults)
+        raise InvalidDocument([Fault("", f"the mapping must be a JSON object, not {kind_of(document)}")])
+    with collector_at_rest():
+        return _read(document, new_id, provider_faults)
+
+
+def _read(document: Mapping[str, Any], new_id: str, provider_faults: ProviderFaults) -> GraphSpec:
+    faults = value_faults({key: document[key] for key in document if key not in LISTS}, "")
+    head = read_head(document, new_id, faults)
+    extra = {key: value for key, value in document.items() if key not in KNOWN_KEYS}
+    templating = templating_of(head.options)
     components = _components(document, "components", faults)
     changes = _components(document, "changes", faults)
-    for index, change in changes:
-        faults += _change_faults(change, f"changes[{index}]", provider_faults)
-    spec = GraphSpec(
-        id=top.graph_id(new_id),
-        name=top.text("name"),
-        action=top.action(),
-        user_id=top.user_id(),
-        username=top.text("username"),
-        options=top.options(),
-        extra={key: value for key, value in document.items() if key not in KNOWN_KEYS},
-        components=tuple(component for _, component in components),
-        changes=tuple(change for _, change in changes),
-        edges=_edges(document, faults),
-    )
-    faults += _edge_faults(spec, [index for index, _ in changes])
+    for change in changes:
+        faults += _change_faults(change, provider_faults, templating)
+    edges = read_edges(_items(document, "edges", faults), _ids((*components, *changes)), faults)
+    dependencies = dependencies_in(edges, _ids(changes))
+    order = levels(dependencies)
+    faults += _order_faults(changes, edges, dependencies, order)
+    existing = {component.component_id: component.document for component in components}
+    world = World(templating, head.mapping() | extra, existing, _actors(changes), dependencies)
+    readings = _readings(world, order, faults)
     if faults:
-        raise InvalidDocument(faults)
-    return spec
+        raise InvalidDocument(faults[:FAULTS_MAX] + _left_out(len(faults)))
+    return GraphSpec(
+        **vars(head),
+        extra=extra,
+        components=tuple(components),
+        changes=tuple(changes),
+        edges=edges,
+        dependencies=dependencies,
+        levels=order,
+        readings=readings,
+    )
 
 
-class _Top:
-    """Reads the top-level fields and collects their faults."""
+def _ids(components: Iterable[ComponentSpec]) -> list[str]:
+    return [component.component_id for component in components]
 
-    def __init__(self, document: Mapping[str, Any], faults: list[Fault]) -> None:
-        self.document = document
-        self.faults = faults
 
-    def text(self, key: str) -> str:
-        value = self.document.get(key)
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            self.faults.append(Fault(key, f"must be a string, not {_kind(value)}"))
-            return ""
-        if len(value) > words.NAME_LENGTH_MAX:
-            self.faults.append(Fault(key, f"longer than {words.NAME_LENGTH_MAX} characters"))
-        return value
-
-    def graph_id(self, new_id: str) -> str:
-        value = self.document.get("id")
-        if value is None or value == "":
-            return new_id
-        if not isinstance(value, str):
-            self.faults.append(Fault("id", f"must be a string, not {_kind(value)}"))
-        elif len(value) > words.ID_LENGTH_MAX:
-            self.faults.append(Fault("id", f"longer than {words.ID_LENGTH_MAX} characters"))
-        elif NOT_IN_GRAPH_ID.search(value):
-            self.faults.append(Fault("id", "may not hold spaces, slashes or control characters"))
-        return str(value)
-
-    def action(self) -> str:
-        value = self.document.get("action") or words.DEFAULT_ACTION
-        prefix, _, verb = value.partition(".") if isinstance(value, str) else ("", "", "")
-        if prefix not in ("build", "service") or verb not in words.START_VERBS:
-            self.faults.append(Fault("action", f"{value!r} is none of {', '.join(words.START_SUBJECTS)}"))
-        return f"build.{verb}"
-
-    def user_id(self) -> int | None:
-        value = self.document.get("user_id")
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool):
-            self.faults.append(Fault("user_id", f"must be a whole number, not {_kind(value)}"))
-            return None
-        if abs(value) > words.INT64_MAX:
-            self.faults.append(Fault("user_id", "beyond 64 bits"))
-        return value
-
-    def options(self) -> Mapping[str, Any] | None:
-        value = self.document.get("options")
-        if value is not None and not isinstance(value, Mapping):
-            self.faults.append(Fault("options", f"must be an object or null, not {_kind(value)}"))
-        return value
+def _left_out(count: int) -> list[Fault]:
+    return [Fault("", f"and {count - FAULTS_MAX} more faults")] if count > FAULTS_MAX else []
 
 
 def _items(document: Mapping[str, Any], key: str, faults: list[Fault]) -> list[tuple[int, Mapping[str, Any]]]:
@@ -173,39 +132,38 @@ def _items(document: Mapping[str, Any], key: str, faults: list[Fault]) -> list[t
     if value is None:
         return []
     if not isinstance(value, list | tuple):
-        faults.append(Fault(key, f"must be a list, not {_kind(value)}"))
+        faults.append(Fault(key, f"must be a list, not {kind_of(value)}"))
         return []
-    faults += [
-        Fault(f"{key}[{index}]", f"must be an object, not {_kind(item)}")
-        for index, item in enumerate(value)
-        if not isinstance(item, Mapping)
-    ]
-    return [(index, item) for index, item in enumerate(value) if isinstance(item, Mapping)]
+    found = []
+    for index, item in enumerate(value):
+        if type(item) is dict or isinstance(item, Mapping):
+            found.append((index, item))
+        else:
+            faults.append(Fault(f"{key}[{index}]", f"must be an object, not {kind_of(item)}"))
+    return found
 
 
-def _components(document: Mapping[str, Any], part: str, faults: list[Fault]) -> list[tuple[int, ComponentSpec]]:
-    found: list[tuple[int, ComponentSpec]] = []
-    first_seen: dict[str, int] = {}
+def _components(document: Mapping[str, Any], part: str, faults: list[Fault]) -> list[ComponentSpec]:
+    found: dict[str, ComponentSpec] = {}
     for index, item in _items(document, part, faults):
         path = f"{part}[{index}]"
         faults += value_faults(item, path)
         component_id = _component_id(item, path, faults)
         if not component_id:
             continue
-        if component_id in first_seen:
-            before = f"{part}[{first_seen[component_id]}]"
-            faults.append(Fault(f"{path}.{words.ID_KEY}", f"{component_id!r} is also the id of {before}"))
+        if component_id in found:
+            before = found[component_id].path
+            faults.append(Fault(f"{path}.{words.ID_KEY}", f"{shown(component_id)!r} is also the id of {before}"))
             continue
-        first_seen[component_id] = index
-        found.append((index, _component(item, component_id)))
-    return found
+        found[component_id] = _component(item, component_id, path)
+    return list(found.values())
 
 
 def _component_id(item: Mapping[str, Any], path: str, faults: list[Fault]) -> str:
     value = item.get(words.ID_KEY)
     where = f"{path}.{words.ID_KEY}"
     if not isinstance(value, str) or not value:
-        faults.append(Fault(where, "is missing" if value in (None, "") else f"must be a string, not {_kind(value)}"))
+        faults.append(Fault(where, "is missing" if value in (None, "") else f"must be a string, not {kind_of(value)}"))
         return ""
     if len(value) > words.ID_LENGTH_MAX:
         faults.append(Fault(where, f"longer than {words.ID_LENGTH_MAX} characters"))
@@ -214,33 +172,36 @@ def _component_id(item: Mapping[str, Any], path: str, faults: list[Fault]) -> st
     return value
 
 
-def _component(item: Mapping[str, Any], component_id: str) -> ComponentSpec:
-    def word(key: str) -> str:
-        value = item.get(key)
-        return value if isinstance(value, str) else ""
-
+def _component(item: Mapping[str, Any], component_id: str, path: str) -> ComponentSpec:
     return ComponentSpec(
         component_id=component_id,
-        type=word(words.TYPE_KEY)[: words.NAME_LENGTH_MAX],
-        verb=word(words.VERB_KEY)[: words.NAME_LENGTH_MAX],
-        provider=word(words.PROVIDER_KEY)[: words.NAME_LENGTH_MAX],
-        state=word(words.STATE_KEY) or "waiting",
+        type=_word(item, words.TYPE_KEY)[: words.NAME_LENGTH_MAX],
+        verb=_word(item, words.VERB_KEY)[: words.NAME_LENGTH_MAX],
+        provider=_word(item, words.PROVIDER_KEY)[: words.NAME_LENGTH_MAX],
+        state=_word(item, words.STATE_KEY) or "waiting",
         document=item,
+        path=path,
     )
 
 
-def _change_faults(change: ComponentSpec, path: str, provider_faults: ProviderFaults) -> list[Fault]:
+def _word(item: Mapping[str, Any], key: str) -> str:
+    value = item.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _change_faults(change: ComponentSpec, provider_faults: ProviderFaults, templating: Templating) -> list[Fault]:
     faults: list[Fault] = []
     for key in (words.TYPE_KEY, words.VERB_KEY, words.PROVIDER_KEY):
-        problem = token_problem(change.document.get(key))
+        problem = token_problem(change.document.get(key), templating)
         if problem:
-            faults.append(Fault(f"{path}.{key}", problem))
+            faults.append(Fault(f"{change.path}.{key}", problem))
     given = change.document.get(words.STATE_KEY)
     if given not in (None, "", *INITIAL_STATES):
-        faults.append(Fault(f"{path}.{words.STATE_KEY}", f"{given!r} is none of {', '.join(INITIAL_STATES)}"))
-    faults += _policy_faults(change.document, path)
+        told = f"{shown(given)} is none of {', '.join(INITIAL_STATES)}"
+        faults.append(Fault(f"{change.path}.{words.STATE_KEY}", told))
+    faults += _policy_faults(change.document, change.path)
     if not faults:
-        faults += provider_faults(change.provider, change.document, path)
+        faults += provider_faults(change.provider, change.document, change.path)
     return faults
 
 
@@ -259,80 +220,55 @@ def _is_number(value: Any, kind: Any, largest: float) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool) and 0 < value <= largest
 
 
-def token_problem(value: Any) -> str:
+def token_problem(value: Any, templating: Templating = ERNEST) -> str:
     """Why a value cannot be one token of a NATS subject; empty when it can, or when it is a template."""
     if value is None or value == "":
         return "is missing"
     if not isinstance(value, str):
-        return f"must be a string, not {_kind(value)}"
-    limit = words.NAME_LENGTH_MAX if is_template(value) else words.TOKEN_LENGTH_MAX
+        return f"must be a string, not {kind_of(value)}"
+    later = templating.holds(value)
+    limit = words.NAME_LENGTH_MAX if later else words.TOKEN_LENGTH_MAX
     if len(value) > limit:
         return f"longer than {limit} characters"
-    if not is_template(value) and NOT_IN_TOKEN.search(value):
-        return f"{value!r} would break a subject: no spaces, dots, * or > and no control characters"
+    if not later and NOT_IN_TOKEN.search(value):
+        return f"{shown(value)} would break a subject: no spaces, dots, * or > and no control characters"
     return ""
 
 
-def _edges(document: Mapping[str, Any], faults: list[Fault]) -> tuple[EdgeSpec, ...]:
-    found: dict[tuple[str, str], EdgeSpec] = {}
-    for index, item in _items(document, "edges", faults):
-        path = f"edges[{index}]"
-        ends = [_edge_end(item, key, path, faults) for key in ("source", "destination")]
-        length = item.get("length", 1)
-        if not isinstance(length, int) or isinstance(length, bool) or abs(length) > words.INT32_MAX:
-            faults.append(Fault(f"{path}.length", "must be a whole number of 32 bits"))
-            length = 1
-        source, destination = ends
-        if source and destination:
-            found.setdefault((source, destination), EdgeSpec(source, destination, length))
-    return tuple(found.values())
-
-
-def _edge_end(item: Mapping[str, Any], key: str, path: str, faults: list[Fault]) -> str:
-    value = item.get(key)
-    if not isinstance(value, str) or not value:
-        faults.append(Fault(f"{path}.{key}", "is missing" if not value else f"must be a string, not {_kind(value)}"))
-        return ""
-    if value == (words.END if key == "source" else words.START):
-        faults.append(Fault(f"{path}.{key}", f"{value!r} cannot be the {key} of an edge"))
-        return ""
-    return value
-
-
-def _edge_faults(spec: GraphSpec, positions: Sequence[int]) -> list[Fault]:
-    """Unknown ids, changes that nothing leads to, and the first cycle found."""
-    known = {words.START, words.END}
-    known.update(item.component_id for item in (*spec.components, *spec.changes))
+def _order_faults(
+    changes: Sequence[ComponentSpec],
+    edges: Sequence[EdgeSpec],
+    dependencies: Mapping[str, set[str]],
+    order: Sequence[Sequence[str]],
+) -> list[Fault]:
+    """Changes that nothing leads to, and circles."""
+    alone = unreached(edges, _ids(changes))
     faults = [
-        Fault(f"edges ({edge.source} → {edge.destination})", f"there is no component {end!r}")
-        for edge in spec.edges
-        for end in (edge.source, edge.destination)
-        if end not in known
-    ]
-    incoming = Counter(edge.destination for edge in spec.edges)
-    faults += [
         Fault(
-            f"changes[{position}]",
-            f"nothing leads to {change.component_id!r}, so it would never start; "
+            change.path,
+            f"nothing leads to {shown(change.component_id)!r}, so it would never start; "
             "add an edge to it from `start` or from what it depends on",
         )
-        for position, change in zip(positions, spec.changes, strict=True)
-        if change.state == "waiting" and not incoming[change.component_id]
+        for change in changes
+        if change.component_id in alone and change.state == "waiting"
     ]
-    cycle = find_cycle(spec.dependencies())
-    if cycle:
-        faults.append(Fault("edges", "these wait for each other in a circle: " + " → ".join(cycle)))
-    return faults
+    return faults + [
+        Fault("edges", "these wait for each other in a circle: " + " → ".join(shown(one) for one in cycle))
+        for cycle in find_cycles(dependencies, order)
+    ]
 
 
-def _kind(value: Any) -> str:
-    """JSON's name for the type of a value."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, int | float):
-        return "a number"
-    if isinstance(value, str):
-        return "a string"
-    return "an object" if isinstance(value, Mapping) else "a list"
+def _actors(changes: Iterable[ComponentSpec]) -> dict[str, Actor]:
+    return {
+        change.component_id: Actor(change.document, change.verb, change.path, change.state == "completed")
+        for change in changes
+    }
+
+
+def _readings(world: World, order: Sequence[Sequence[str]], faults: list[Fault]) -> Sequence[Reading]:
+    """What templates read. Those that could never be filled in are added to `faults`."""
+    found = references(world)
+    faults += found.faults
+    apart = not_before([pair for pair, _ in found.needed], world.dependencies, order)
+    faults += [fault for pair, fault in found.needed if pair in apart]
+    return found.readings

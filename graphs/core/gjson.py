@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+PATH_LENGTH_MAX = 4096
+PLAIN = re.compile(r"[^.\\*?]*")
 OPERATOR = re.compile(r"==|!=|<=|>=|=|<|>|%")
 
 
@@ -22,7 +24,7 @@ MISSING = _Missing()
 """What a path that finds nothing gives; JSON's null is a value of its own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Query:
     """`#[path op value]`; `all_matches` when a `#` follows the bracket."""
 
@@ -32,7 +34,7 @@ class Query:
     all_matches: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """One step of a path: a key (with a pattern when it has wildcards), `#`, or a query."""
 
@@ -46,7 +48,7 @@ def parse_path(path: str) -> tuple[Part, ...] | None:
     """The steps of a path; None when it is not of this dialect."""
     parts: list[Part] = []
     position = 0
-    if path.strip() != path or not path:
+    if path.strip() != path or not 0 < len(path) <= PATH_LENGTH_MAX:
         return None
     while position <= len(path):
         if path.startswith("#[", position):
@@ -64,6 +66,14 @@ def parse_path(path: str) -> tuple[Part, ...] | None:
 
 
 def _parse_key(path: str, position: int) -> tuple[Part, int]:
+    end = PLAIN.match(path, position).end()  # type: ignore[union-attr]  # it matches nothing at least
+    if end == len(path) or path[end] == ".":
+        return Part(path[position:end]), end
+    return _parse_odd_key(path, position)
+
+
+def _parse_odd_key(path: str, position: int) -> tuple[Part, int]:
+    """A key with wildcards or backslashes."""
     literal: list[str] = []
     pattern: list[str] = []
     wild = False
@@ -98,23 +108,26 @@ def _parse_query(path: str, position: int) -> tuple[Query | None, int]:
 
 def _closing_bracket(path: str, position: int) -> int:
     """Where the query ends; the path's length when it does not."""
-    quoted = False
-    while position < len(path):
-        if path[position] == '"':
-            quoted = not quoted
-        elif path[position] == "]" and not quoted:
-            return position
-        position += 1
-    return position
+    while (bracket := path.find("]", position)) >= 0:
+        quote = path.find('"', position, bracket)
+        if quote < 0:
+            return bracket
+        position = path.find('"', quote + 1) + 1
+        if position == 0:
+            break
+    return len(path)
 
 
 def read(document: Any, path: str) -> Any:
     """The value at a path, or `MISSING`. Keys of the document itself are tried in their order, inner keys sorted."""
     parts = parse_path(path)
-    if parts is None:
-        return MISSING
-    if isinstance(document, Mapping):
-        return _in_object(document, list(document), parts)
+    return MISSING if parts is None else read_parts(document, parts)
+
+
+def read_parts(document: Any, parts: Sequence[Part]) -> Any:
+    """The value that the steps of a path lead to, or `MISSING`; without steps, the document."""
+    if parts and isinstance(document, Mapping):
+        return _in_object(document, list(document) if parts[0].pattern else (), parts)
     return _walk(document, parts)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from graphs.core import words
 from graphs.core.values import value_faults
 
+BRINGS = ("create", "update", "get")
 IDENTITY = (words.TYPE_KEY, words.ID_KEY, words.VERB_KEY, words.PROVIDER_KEY)
 
 
@@ -45,7 +46,7 @@ def touched_ids(verb: str, component_id: str, document: Mapping[str, Any]) -> se
     """The ids of existing components that completing a change may touch."""
     if verb == "find":
         return set(_found(document)[0])
-    return {component_id} if verb in ("create", "update", "get", "delete") else set()
+    return {component_id} if verb in (*BRINGS, "delete") else set()
 
 
 def effects(
@@ -54,7 +55,7 @@ def effects(
     """What a completed change means for what exists. Verbs that we do not know change nothing but themselves."""
     if verb == "delete":
         return Effects(removed=frozenset({component_id}))
-    if verb in ("create", "update", "get"):
+    if verb in BRINGS:
         return Effects(kept={component_id: merged(existing.get(component_id, {}), document)})
     if verb != "find":
         return Effects()

@@ -5,7 +5,7 @@ from typing import Any
 
 from graphs.core import words
 from graphs.core.document import ProviderFaults, token_problem
-from graphs.core.templating import Unresolved, resolve
+from graphs.core.templating import Unresolved, templating_of
 from scheduler_project.toolkit.errors import SchedulerError
 
 
@@ -18,13 +18,13 @@ def prepared(
 ) -> dict[str, Any]:
     """The document as its provider gets it. Raises CannotStart with the reason."""
     try:
-        result: dict[str, Any] = resolve(document, mapping)
+        result: dict[str, Any] = templating_of(mapping.get("options")).resolve(document, mapping)
     except Unresolved as error:
         raise CannotStart(str(error)) from error
     for key in (words.TYPE_KEY, words.VERB_KEY, words.PROVIDER_KEY):
         problem = token_problem(result.get(key))
         if problem:
-            raise CannotStart(f"{key}, its template filled in: {problem}")
+            raise CannotStart(f"{key}, its template filled in, cannot be a part of a subject")
     faults = provider_faults(result[words.PROVIDER_KEY], result, "")
     if faults:
         raise CannotStart("; ".join(str(fault) for fault in faults))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from graphs.core.templating import is_template
+from graphs.core.templating import may_hold_template
 from graphs.providers.base import Provider, Send
 from scheduler_project.toolkit.errors import Fault
 from workers import store
@@ -33,7 +33,7 @@ class CommandProvider(Provider):
             faults.append(Fault(path, "give either `argv`, a list, or `command`, a string for the shell"))
         if faults:
             return faults
-        checked = {**document, "on": ""} if is_template(document.get("on")) else document
+        checked = {**document, "on": ""} if may_hold_template(document.get("on")) else document
         found = faults_of([new_command(checked, "")], "")
         return [Fault(fault.path.replace("[0]", path, 1), fault.message) for fault in found]
 

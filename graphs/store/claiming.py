@@ -14,7 +14,7 @@ from django.conf import settings
 
 from graphs.core import words
 from graphs.core.starting import CannotStart, prepared
-from graphs.core.templating import needs_of, templates_in
+from graphs.core.templating import Templating, templating_of
 from graphs.export import outline
 from graphs.models import Component, Graph
 from graphs.providers import alias_of, component_faults, provider
@@ -79,18 +79,18 @@ def _prepare(rows: Sequence[Component], graphs: Mapping[str, Graph]) -> tuple[li
             row.reason = str(error)
             failed[row.graph_id] = row
             continue
-        started.append(_started(row, document))
+        started.append(_started(row, document, templating_of(graphs[row.graph_id].options)))
     return started, list(failed.values())
 
 
-def _started(row: Component, document: Mapping[str, Any]) -> _Started:
-    filled_in = any(templates_in(row.document))
+def _started(row: Component, document: Mapping[str, Any], templating: Templating) -> _Started:
+    filled_in = any(templating.templates_in(row.document))
     if filled_in:
         row.document = dict(document)
         row.type, row.verb = document[words.TYPE_KEY], document[words.VERB_KEY]
         row.provider = document[words.PROVIDER_KEY]
         row.backend = alias_of(row.provider)
-    return _Started(row, document, filled_in)
+    return _Started(row, templating.outgoing(document), filled_in)
 
 
 def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[str, dict[str, Any]]:
@@ -98,7 +98,7 @@ def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[st
     ids: dict[str, set[str]] = defaultdict(set)
     whole: set[str] = set()
     for row in rows:
-        needs = needs_of(row.document)
+        needs = templating_of(graphs[row.graph_id].options).needs_of(row.document)
         ids[row.graph_id] |= needs.ids
         if needs.everything:
             whole.add(row.graph_id)

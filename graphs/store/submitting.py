@@ -77,7 +77,7 @@ def _create(spec: GraphSpec, fingerprint: str, now: datetime, source: str, actor
 def _create_components(graph: Graph, spec: GraphSpec, now: datetime) -> dict[str, int]:
     """Stores both lists. Returns the primary keys by component id, of the change where an id stands in both."""
     open_changes = {change.component_id for change in spec.changes if change.state != "completed"}
-    blockers = {name: len(needed & open_changes) for name, needed in spec.dependencies().items()}
+    blockers = {name: len(needed & open_changes) for name, needed in spec.dependencies.items()}
     positions: dict[str, int] = {}
     for position, edge in enumerate(spec.edges):
         positions.setdefault(edge.destination, position)

@@ -15,6 +15,7 @@ from schedctl.session import Session, each, fields, with_session
 from schedctl.tables import safe_cell, table
 from schedctl.waiting import wait_for
 
+SHOWN_MAX = 20
 FINAL = frozenset({"completed", "errored", "cancelled"})
 COLUMNS = fields("id", "name", "action", "state")
 WIDE = fields("source", "counts", "created_at", "started_at", "ended_at", "reason")
@@ -86,7 +87,34 @@ def plan(session: Session, file: str) -> None:
         session.show_document(found)
         return
     session.show_lines(table(["level", "components"], enumerate(found["levels"], start=1)))
-    click.echo(", ".join(f"{count} to {verb}" for verb, count in found["counts_by_verb"].items()) or "nothing to do")
+    for line in plan_lines(found):
+        click.echo(line)
+
+
+def plan_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What a plan says besides its levels."""
+    longest = found["critical_path"]
+    if len(longest["components"]) > 1:
+        lasting = "" if longest["duration_s"] is None else f" (about {longest['duration_s']:.1f} s)"
+        yield f"longest chain{lasting}: {safe_cell(shortened(longest['components'], ' → '))}"
+    readings = found["templates"]
+    for one in readings[:SHOWN_MAX]:
+        yield f"{safe_cell(one['path'])} reads {safe_cell(one['template'])}"
+    if len(readings) > SHOWN_MAX:
+        yield f"and {len(readings) - SHOWN_MAX} more templates; -o json shows all"
+    if found["done"]:
+        yield f"{found['done']} done already, {found['in_flight']} in flight"
+    yield (
+        ", ".join(f"{count} to {safe_cell(verb)}" for verb, count in found["counts_by_verb"].items()) or "nothing to do"
+    )
+
+
+def shortened(names: list[str], between: str) -> str:
+    """Names in a row; of a long row its two ends."""
+    if len(names) > SHOWN_MAX:
+        half = SHOWN_MAX // 2
+        names = [*names[:half], f"{len(names) - 2 * half} more", *names[-half:]]
+    return between.join(names)
 
 
 @graphs.add("watch", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")

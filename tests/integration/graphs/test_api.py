@@ -67,7 +67,14 @@ def test_components_tell_what_they_depend_on(operator: Client) -> None:
 
 def test_a_plan_stores_nothing(operator: Client, viewer: Client) -> None:
     plan = post(viewer, "/plan", mapping({"vpc::a": [], "network::a": ["vpc::a"]}))
-    assert plan.json() == {"counts_by_verb": {"create": 2}, "levels": [["vpc::a"], ["network::a"]]}
+    assert plan.json() == {
+        "counts_by_verb": {"create": 2},
+        "done": 0,
+        "in_flight": 0,
+        "levels": [["vpc::a"], ["network::a"]],
+        "critical_path": {"components": ["vpc::a", "network::a"], "duration_s": None},
+        "templates": [],
+    }
     assert not Graph.objects.exists()
 
 

@@ -209,14 +209,15 @@ def test_fields_that_a_connector_does_not_know_are_kept(nats: Nats) -> None:
 
 
 def test_a_template_that_finds_nothing_fails_its_component_and_is_not_sent(nats: Nats) -> None:
-    document = mapping({"vpc::a": []})
-    document["changes"][0]["image"] = "$(options.image)"
+    document = mapping({"vpc::a": [], "network::a": ["vpc::a"]})
+    document["changes"][1]["vpc_id"] = '$(components.#[_component_id="vpc::a"].vpc_aws_id)'
     nats.publish("build.create", document)
     nats.work()
+    nats.reply("vpc.create.demo.done", "vpc::a")
 
     [ended] = nats.server.bodies("build.create.error")
-    assert "$(options.image) finds nothing" in ended["changes"][0]["error"]
-    assert nats.server.subjects("vpc.*.*") == []
+    assert ".vpc_aws_id) finds nothing" in ended["changes"][1]["error"]
+    assert nats.server.subjects("network.*.*") == []
 
 
 def test_a_provider_from_a_template_becomes_the_subject(nats: Nats) -> None:

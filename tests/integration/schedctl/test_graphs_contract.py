@@ -67,7 +67,9 @@ def test_a_graph_is_listed_shown_and_drawn(schedctl: Run, agents: FakeAgents, ma
 
 def test_a_plan_names_the_order_and_stores_nothing(schedctl: Run, mapping: bytes) -> None:
     plan = schedctl("graphs", "plan", "-", stdin=mapping)
-    assert plan.stdout == "level |components\n1     |command::a\n2     |command::b\n2 to create\n"
+    assert plan.stdout == (
+        "level |components\n1     |command::a\n2     |command::b\nlongest chain: command::a → command::b\n2 to create\n"
+    )
     assert schedctl("graphs", "get", "g1").exit_code == 3
 
 

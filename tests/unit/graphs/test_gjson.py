@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from graphs.core.gjson import MISSING, read
-from graphs.core.templating import as_text
+from graphs.core.texts import as_text
 
 DOCUMENT: dict[str, Any] = {
     "id": "b1",

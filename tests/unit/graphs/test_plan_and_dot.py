@@ -2,32 +2,60 @@
 
 from typing import Any
 
-from graphs.core.document import parse
+from graphs.core.document import GraphSpec, parse
 from graphs.core.dot import dot
 from graphs.core.order import find_cycle, levels
-from graphs.core.plan import plan
+from graphs.core.plan import CriticalPath, plan
 
 
 def change(component_id: str, verb: str, **fields: Any) -> dict[str, Any]:
     return {"_component": "x", "_component_id": component_id, "_action": verb, "_provider": "aws"} | fields
 
 
+def spec_of(changes: list[dict[str, Any]], edges: str) -> GraphSpec:
+    """Edges as `a>b b>c`."""
+    pairs = [edge.split(">") for edge in edges.split()]
+    listed = [{"source": source, "destination": destination} for source, destination in pairs]
+    return parse({"changes": changes, "edges": listed}, "new")
+
+
 def test_a_plan_counts_verbs_and_tells_levels_without_what_is_completed() -> None:
-    edges = [("start", "old"), ("old", "a"), ("start", "b"), ("a", "c"), ("b", "c"), ("c", "end")]
-    spec = parse(
-        {
-            "changes": [
-                change("old", "create", _state="completed"),
-                change("a", "create"),
-                change("b", "delete"),
-                change("c", "create"),
-            ],
-            "edges": [{"source": source, "destination": destination} for source, destination in edges],
-        },
-        "new",
-    )
-    assert plan(spec).counts_by_verb == {"create": 2, "delete": 1}
-    assert plan(spec).levels == (("b",), ("a",), ("c",))
+    changes = [
+        change("old", "create", _state="completed"),
+        change("a", "create"),
+        change("b", "delete", _state="running"),
+        change("c", "create"),
+    ]
+    told = plan(spec_of(changes, "start>old old>a start>b a>c b>c c>end"))
+    assert told.counts_by_verb == {"create": 2, "delete": 1}
+    assert told.levels == (("b",), ("a",), ("c",))
+    assert (told.done, told.in_flight) == (1, 1)
+
+
+DIAMOND = "start>a start>b a>c c>d b>d start>e e>f"
+
+
+def diamond() -> GraphSpec:
+    return spec_of([change(one, "create", _component=one) for one in "abcdef"], DIAMOND)
+
+
+def test_the_critical_path_is_the_chain_of_most_components_where_nothing_ran_before() -> None:
+    assert plan(diamond()).critical_path == CriticalPath(("a", "c", "d"), None)
+
+
+def test_the_critical_path_is_the_slowest_chain_by_what_such_changes_took() -> None:
+    took_s = {("aws", "e", "create"): 30.0, ("aws", "f", "create"): 1.0, ("aws", "a", "create"): 2.0}
+    assert plan(diamond(), took_s).critical_path == CriticalPath(("e", "f"), 31.0)
+
+
+def test_a_kind_that_never_ran_counts_as_the_middle_one() -> None:
+    took_s = {("aws", one, "create"): 5.0 for one in "abce"} | {("aws", "f", "create"): 11.0}
+    assert plan(diamond(), took_s).critical_path == CriticalPath(("e", "f"), 16.0)
+    assert plan(diamond(), took_s | {("aws", "f", "create"): 5.0}).critical_path == CriticalPath(("a", "c", "d"), 15.0)
+
+
+def test_nothing_to_do_has_no_critical_path() -> None:
+    assert plan(spec_of([], "")).critical_path == CriticalPath((), None)
 
 
 def test_a_chain_of_a_hundred_thousand_has_as_many_levels() -> None:

@@ -117,13 +117,41 @@ def test_watch_of_an_unknown_graph_ends_at_once(twin: Twin, schedctl: Run) -> No
     assert schedctl("graphs", "watch", "g1").exit_code == 3
 
 
+def planned(**fields: Any) -> dict[str, Any]:
+    chain = {"components": [], "duration_s": None}
+    plan = {"levels": [], "counts_by_verb": {}, "done": 0, "in_flight": 0, "critical_path": chain, "templates": []}
+    return plan | fields
+
+
 def test_plan_prints_the_order_by_level(twin: Twin, schedctl: Run) -> None:
     levels = [["network::a", "network::b"], ["instance::c"]]
-    twin.on("POST /graphs/plan", answer({"levels": levels, "counts_by_verb": {"create": 2, "delete": 1}}))
+    twin.on("POST /graphs/plan", answer(planned(levels=levels, counts_by_verb={"create": 2, "delete": 1})))
     assert schedctl("graphs", "plan", "-", stdin=b"{id: g1}").stdout == (
         "level |components\n1     |network::a network::b\n2     |instance::c\n2 to create, 1 to delete\n"
     )
     assert json.loads(schedctl("graphs", "plan", "-", "-o", "json", stdin=b"{id: g1}").stdout)["levels"] == levels
+
+
+def test_plan_tells_the_longest_chain_what_is_read_and_what_is_done(twin: Twin, schedctl: Run) -> None:
+    chain = {"components": ["vpc::a", "network::b"], "duration_s": 12.34}
+    reading = {"component_id": "network::b", "path": "changes[1].vpc", "template": "$(components.0.n)", "reads": ""}
+    plan = planned(critical_path=chain, templates=[reading], done=3, in_flight=1)
+    twin.on("POST /graphs/plan", answer(plan))
+    assert schedctl("graphs", "plan", "-", stdin=b"{id: g1}").stdout.splitlines()[1:] == [
+        "longest chain (about 12.3 s): vpc::a → network::b",
+        "changes[1].vpc reads $(components.0.n)",
+        "3 done already, 1 in flight",
+        "nothing to do",
+    ]
+
+
+def test_a_long_plan_is_shown_shortened(twin: Twin, schedctl: Run) -> None:
+    chain = {"components": [f"c{n}" for n in range(100)], "duration_s": None}
+    reading = {"component_id": "c", "path": "changes[1].vpc", "template": "$(components.0.n)", "reads": ""}
+    twin.on("POST /graphs/plan", answer(planned(critical_path=chain, templates=[reading] * 25)))
+    shown = schedctl("graphs", "plan", "-", stdin=b"{id: g1}").stdout
+    assert "c9 → 80 more → c90" in shown
+    assert "and 5 more templates; -o json shows all" in shown
 
 
 def test_components_are_asked_for_only_when_their_states_have_changed(twin: Twin, schedctl: Run) -> None:

@@ -195,7 +195,7 @@ def test_a_run_is_a_graph_of_commands_in_the_order_of_their_dependencies() -> No
     graph = parse(graph_document(spec.document(), "run-1"), "")
 
     assert (graph.id, graph.name, graph.action) == ("run-1", "report", "build.create")
-    assert graph.dependencies() == {
+    assert graph.dependencies == {
         "command::load": {"command::extract", "command::other"},
         "command::other": set(),
         "command::extract": set(),
