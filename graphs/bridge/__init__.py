@@ -7,7 +7,8 @@ import it before Django is set up.
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
-from celery.worker import state
+
+from scheduler_project.toolkit.worker import end_worker
 
 if TYPE_CHECKING:
     from graphs.bridge.loop import Bridge
@@ -32,11 +33,6 @@ class BridgeStep(bootsteps.StartStopStep):
             _running.pop().stop()
 
     terminate = stop
-
-
-def end_worker() -> None:
-    """Ends this worker with exit code 1, so that whoever supervises it starts it afresh."""
-    state.should_stop = 1
 
 
 def wake() -> None:

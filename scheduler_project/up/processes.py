@@ -5,22 +5,21 @@ Invariant: a process is in a session of its own, so that Ctrl-C reaches only `up
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from scheduler_project.toolkit.kernel import end_with_parent
 from scheduler_project.up.ports import answers
 
 FIRST_RESTART_DELAY_S = 0.5
 LAST_RESTART_DELAY_S = 10.0
 STEADY_AFTER_S = 10.0
 LOG_LIMIT_BYTES = 10_000_000
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class ManagedProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=partial(end_with_parent, signal.SIGTERM),
             )
         self.started_at = now
         self.was_up = False
@@ -120,11 +119,6 @@ class ManagedProcess:
         if self.child is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.child.pid, signal.SIGKILL)
-
-
-def end_with_parent() -> None:
-    """Runs in the child before exec: the kernel sends it TERM when `up` dies."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def describe_status(status: int) -> str:

@@ -3,7 +3,6 @@
 Invariant: a process started here ends with its test, and with the test run's own process even when that is killed.
 """
 
-import ctypes
 import os
 import pwd
 import signal
@@ -12,11 +11,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
 import psutil
 
+from scheduler_project.toolkit.kernel import end_with_parent
 from tests.support.trust import join_token
 from tests.support.wait import wait_until
 from workers.core.enrolment import HOST_PREFIX
@@ -25,8 +26,6 @@ Value = TypeVar("Value")
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG_TAIL_CHARACTERS = 4000
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 OUR_VARIABLES = ("DATABASE_URL", "BROKER_URL", "NATS_URI", "NATS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE")
 GONE_WITHIN_S = 5
@@ -50,12 +49,6 @@ def clean_environment(**variables: str) -> dict[str, str]:
 def unmeasured_environment() -> dict[str, str]:
     """This process's environment without what measures coverage in child processes, for tests of their speed."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-
-
-def die_with_parent() -> None:
-    """Asks Linux to kill this process when the one that started it ends; elsewhere does nothing."""
-    if sys.platform == "linux":
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def end_all_of(folder: Path) -> None:
@@ -100,7 +93,7 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(end_with_parent, signal.SIGKILL),
                 user=self.user,
                 group=self.user and pwd.getpwnam(self.user).pw_gid,
                 extra_groups=self.user and [],

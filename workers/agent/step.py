@@ -1,16 +1,15 @@
 """Celery's side of the agent: it lives as long as the worker, and sends through the worker's connections."""
 
 import logging
-from functools import partial
 from typing import Any
 
 from celery import Celery, bootsteps
 from celery.exceptions import CeleryError
-from celery.worker import state as worker_state
 from kombu.exceptions import KombuError
 
 from scheduler_project.toolkit import env
 from scheduler_project.toolkit.errors import ConfigurationError
+from scheduler_project.toolkit.worker import EXIT_FAILED, end_worker
 from workers.agent.config import AgentConfig, agent_config
 from workers.agent.facts import own_address
 from workers.agent.reporter import Publish, Unpublished
@@ -19,7 +18,6 @@ from workers.protocol import ENROL_TASK, HEARTBEAT_QUEUE, HEARTBEAT_TASK, REPORT
 
 log = logging.getLogger(__name__)
 
-EXIT_FAILED = 1
 RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 _running: list[AgentRuntime] = []
 
@@ -44,8 +42,7 @@ class AgentStep(bootsteps.StartStopStep):
         """Raises SystemExit, after one clear line, when the configuration cannot be used."""
         try:
             config = agent_config(host_of(parent.app), env.effective())
-            fail = partial(end_worker, parent)
-            self._agent = AgentRuntime(addressed(config, parent.app), publisher(parent.app), fail)
+            self._agent = AgentRuntime(addressed(config, parent.app), publisher(parent.app), end_worker)
         except ConfigurationError as error:
             log.critical("agent.unusable %s", error)
             raise SystemExit(EXIT_FAILED) from error
@@ -85,9 +82,3 @@ def publisher(app: Celery) -> Publish:
             raise Unpublished(str(error) or type(error).__name__) from error
 
     return publish
-
-
-def end_worker(worker: Any) -> None:
-    """The worker ends as failed, so that whatever started it starts it again."""
-    worker.exitcode = EXIT_FAILED
-    worker_state.should_terminate = EXIT_FAILED

@@ -8,9 +8,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
-from celery.worker import state
 
 from scheduler_project.toolkit.errors import ConfigurationError
+from scheduler_project.toolkit.worker import EXIT_FAILED, end_worker
 
 if TYPE_CHECKING:
     from workers.bridge.loop import Bridge
@@ -35,7 +35,7 @@ class EtcdStep(bootsteps.StartStopStep):
             self.bridge = make_bridge(on_failure=end_worker)
         except ConfigurationError as error:
             log.critical("etcd.not_started reason=%s", error)
-            raise SystemExit(1) from None
+            raise SystemExit(EXIT_FAILED) from None
         self.bridge.start()
 
     def stop(self, worker: Any) -> None:
@@ -44,8 +44,3 @@ class EtcdStep(bootsteps.StartStopStep):
             self.bridge = None
 
     terminate = stop
-
-
-def end_worker() -> None:
-    """Ends this worker with exit code 1, so that whoever supervises it starts it afresh."""
-    state.should_stop = 1
