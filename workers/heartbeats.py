@@ -70,10 +70,12 @@ class Collector:
         self._come.set()
 
     def _run(self) -> None:
-        while not self._over.is_set():
+        over = False
+        while not over:
             self._come.wait()
             self._over.wait(COLLECT_S)
             self._come.clear()
+            over = self._over.is_set()  # asked before the last look, so that what came before the end is seen by it
             self._apply()
         django.db.connections.close_all()
 

@@ -1,5 +1,6 @@
 """Heartbeats in batches: what one batch costs, and what becomes of those that are not plain signs of life."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from tests.support.trust import enrolled, sealed
 from tests.support.wait import wait_until
-from workers import store
+from workers import heartbeats, store
 from workers.heartbeats import Collector, apply_texts, text_of
 from workers.models import Worker
 from workers.protocol import HEARTBEAT_TASK, Heartbeat, encode
@@ -129,3 +130,30 @@ def test_the_collector_applies_what_has_come_together_also_when_it_is_stopped(ag
     collector.stop()
 
     assert Worker.objects.count() == 4
+
+
+def test_what_comes_while_others_are_applied_is_applied_too_when_the_collector_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    applied: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def apply(texts: list[str], now: datetime) -> None:
+        applied.extend(texts)
+        begun.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(heartbeats, "apply_texts", apply)
+    collector = Collector()
+    collector.start()
+    collector.add(message("first"))
+    assert begun.wait(10)
+
+    collector.add(message("second"))
+    stopping = threading.Thread(target=collector.stop)
+    stopping.start()
+    go_on.set()
+    stopping.join(10)
+
+    assert not stopping.is_alive()
+    assert applied == ["first", "second"]
