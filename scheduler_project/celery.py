@@ -18,6 +18,7 @@ from scheduler_project.celery_settings import celery_settings
 from scheduler_project.liveness import AliveStep
 from scheduler_project.process import CONTROL_QUEUE, ETCD_QUEUE, NATS_QUEUE, host_from_argv, queues_from_argv
 from scheduler_project.toolkit import env
+from scheduler_project.toolkit.errors import ConfigurationError
 
 TASKS_PER_DATABASE_CONNECTION = 1000
 HOST = host_from_argv(sys.argv)
@@ -51,6 +52,14 @@ class SchedulerCelery(Celery):
         return self.subclass_with_self(QuietWorker)
 
 
+def settings_or_exit() -> dict[str, Any]:
+    """Celery's settings; ends the process with one clear line where they cannot be used, not with a traceback."""
+    try:
+        return celery_settings(env.effective())
+    except ConfigurationError as error:
+        sys.exit(f"error: {error}")
+
+
 def close_broken_connections(**_signal: Any) -> None:
     """Before each task: drops database connections that failed or are old, keeps the others."""
     from django.db import close_old_connections
@@ -60,7 +69,7 @@ def close_broken_connections(**_signal: Any) -> None:
 
 redis_transport.install()
 app = SchedulerCelery("scheduler_project")
-app.conf.update(celery_settings(env.effective()))
+app.conf.update(settings_or_exit())
 app.steps["consumer"].add(AliveStep)
 
 if HOST is None:

@@ -4,24 +4,29 @@ Each value that is not Celery's default answers a measured fault: a Redis-compat
 visibility timeout, gossip between workers grows with their square, and results of tasks nobody reads fill the broker.
 """
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
 from scheduler_project.process import CONTROL_QUEUE
+from scheduler_project.toolkit.errors import ConfigurationError
 
 DEFAULT_BROKER_URL = "redis://127.0.0.1:6379/0"
 VISIBILITY_TIMEOUT_S = 900
 TASK_TIME_LIMIT_S = 300
+TLS_SCHEMES = ("rediss", "valkeys", "amqps")
+TLS_FILES = ("BROKER_CACERT", "BROKER_CERT", "BROKER_KEY")
 
 
 def celery_settings(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Lower-case Celery settings for every process of the project."""
+    """Lower-case Celery settings for every process of the project. Raises ConfigurationError."""
     broker_url = environ.get("BROKER_URL", DEFAULT_BROKER_URL)
     settings: dict[str, Any] = {
         "broker_url": broker_url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": transport_options(broker_url),
+        "broker_use_ssl": tls_options(broker_url, environ),
         "task_default_queue": CONTROL_QUEUE,
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -57,3 +62,33 @@ def transport_options(broker_url: str) -> dict[str, Any]:
             "health_check_interval": 10,
         }
     return {"confirm_publish": True}
+
+
+def tls_options(broker_url: str, environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """How the broker is verified, by its name too, and what it is shown of us; None for a broker without TLS.
+
+    Raises ConfigurationError, naming the variables, for certificates that cannot be used.
+    """
+    ca_cert, cert, key = (environ.get(name) or None for name in TLS_FILES)
+    if not broker_url.startswith(TLS_SCHEMES):
+        if ca_cert or cert or key:
+            raise ConfigurationError(f"{', '.join(TLS_FILES)} are for a broker with TLS; BROKER_URL is not one")
+        return None
+    _check_certificates(ca_cert, cert, key)
+    if broker_url.startswith("amqps"):
+        named = {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
+        return named | {"ca_certs": ca_cert, "certfile": cert, "keyfile": key}
+    verified: dict[str, Any] = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
+    return verified | {"ssl_ca_certs": ca_cert, "ssl_certfile": cert, "ssl_keyfile": key}
+
+
+def _check_certificates(ca_cert: str | None, cert: str | None, key: str | None) -> None:
+    """A file that is wrong would else be met at each connection, again and again."""
+    if bool(cert) != bool(key):
+        raise ConfigurationError("BROKER_CERT and BROKER_KEY belong together; set both or none")
+    try:
+        context = ssl.create_default_context(cafile=ca_cert)
+        if cert:
+            context.load_cert_chain(cert, key)
+    except OSError as error:
+        raise ConfigurationError(f"{', '.join(TLS_FILES)}: a file of these cannot be used: {error}") from error

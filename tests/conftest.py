@@ -6,6 +6,7 @@ A server that cannot be started for want of its program fails in CI and skips el
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -16,6 +17,7 @@ from django.db import connection
 from kombu.transport.memory import Channel as MemoryChannel
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.support.certificates import Authority
 from tests.support.nats import remove_streams
 from tests.support.processes import Processes
 from tests.support.servers import (
@@ -26,6 +28,8 @@ from tests.support.servers import (
     PostgresServer,
     RabbitServer,
     Server,
+    TlsRabbitServer,
+    TlsRedisServer,
     ValkeyServer,
     chromium_path,
 )
@@ -80,6 +84,15 @@ def running(kind: Callable[[], Kind]) -> Iterator[Kind]:
 
 
 @pytest.fixture(scope="session")
+def authority() -> Iterator[Authority]:
+    """An authority whose files everybody may read, as servers do that run as another user."""
+    folder = Path(tempfile.mkdtemp(prefix="scheduler-test-certificates-"))
+    folder.chmod(0o755)
+    yield Authority(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
 def valkey_server() -> Iterator[ValkeyServer]:
     """A Valkey server; `url` is a BROKER_URL."""
     yield from running(ValkeyServer)
@@ -120,6 +133,18 @@ def postgres_server() -> Iterator[PostgresServer]:
 def rabbitmq_server() -> Iterator[RabbitServer]:
     """A RabbitMQ node; `url` is a BROKER_URL."""
     yield from running(RabbitServer)
+
+
+@pytest.fixture(scope="session")
+def tls_redis_server(authority: Authority) -> Iterator[TlsRedisServer]:
+    """A Redis that asks clients for certificates."""
+    yield from running(lambda: TlsRedisServer(authority))
+
+
+@pytest.fixture(scope="session")
+def tls_rabbitmq_server(authority: Authority) -> Iterator[TlsRabbitServer]:
+    """A RabbitMQ node that asks clients for certificates."""
+    yield from running(lambda: TlsRabbitServer(authority))
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from scheduler_project.toolkit.http import PAGE_SIZE_DEFAULT, page
 from workers import store
 from workers.core.arrays import Wanted
 from workers.core.commands import OUTPUT_LIMIT_DEFAULT, NewCommand, argv_of
-from workers.models import Command, CommandAttempt, Worker
+from workers.models import Command, CommandAttempt, Enrolment, Worker
 from workers.output import HEAD_BYTES, heads_of, part_of
 
 router = Router()
@@ -50,6 +50,12 @@ class HostOut(Schema):
     fence: int = Field(description="fencing token of its agent's session; grows with each")
     last_seen_at: datetime
     registered_at: datetime
+    enrolled_at: datetime | None = Field(description="when its present key was accepted; null without a key")
+    revoked_at: datetime | None = Field(description="when that key was revoked; null where it counts")
+    fingerprint: str = Field(
+        description="of its key, as its agent logs it; empty without a key",
+        examples=["9f86d081884c7d659a2feaa0c55ad015"],
+    )
 
 
 class HostPage(Schema):
@@ -191,30 +197,31 @@ class CommandPage(CommandList):
 @router.get("/hosts", response=HostPage, tags=["hosts"])
 def list_hosts(request: HttpRequest, cursor: Cursor = "", limit: Limit = PAGE_SIZE_DEFAULT) -> dict[str, Any]:
     """All workers that are registered, connected or not."""
-    return page(Worker.objects.all(), cursor, limit, lambda worker: worker, key="name")
+    found = page(Worker.objects.all(), cursor, limit, lambda worker: worker, key="name")
+    return {"items": hosts_shown(found["items"]), "next": found["next"]}
 
 
 @router.get("/hosts/{name}", response=HostOut, tags=["hosts"])
-def get_host(request: HttpRequest, name: str) -> Worker:
+def get_host(request: HttpRequest, name: str) -> dict[str, Any]:
     """One worker by its name."""
     worker = Worker.objects.filter(name=name).first()
     if worker is None:
         raise NotFound(f"there is no worker {name}")
-    return worker
+    return hosts_shown([worker])[0]
 
 
 @router.post("/hosts/{name}/drain", response=HostOut, tags=["hosts"])
-def drain_host(request: HttpRequest, name: str) -> Worker:
+def drain_host(request: HttpRequest, name: str) -> dict[str, Any]:
     """Has a worker take nothing new; what runs there goes on."""
     require(request, Role.OPERATOR)
-    return store.set_draining(name, True, timezone.now(), _actor(request))
+    return hosts_shown([store.set_draining(name, True, timezone.now(), _actor(request))])[0]
 
 
 @router.post("/hosts/{name}/undrain", response=HostOut, tags=["hosts"])
-def undrain_host(request: HttpRequest, name: str) -> Worker:
+def undrain_host(request: HttpRequest, name: str) -> dict[str, Any]:
     """Has a worker take work again."""
     require(request, Role.OPERATOR)
-    return store.set_draining(name, False, timezone.now(), _actor(request))
+    return hosts_shown([store.set_draining(name, False, timezone.now(), _actor(request))])[0]
 
 
 @router.delete("/hosts/{name}", response={204: None}, tags=["hosts"])
@@ -308,6 +315,19 @@ def cancel_command(request: HttpRequest, command_id: str) -> dict[str, Any]:
     actor = _actor(request)
     store.cancel([command_id], timezone.now(), actor, f"cancelled by {actor}")
     return shown([_command(command_id)])[0]
+
+
+def hosts_shown(workers: Sequence[Worker]) -> list[dict[str, Any]]:
+    """Workers as JSON, with the keys of their names read in one query."""
+    keys = Enrolment.objects.in_bulk([worker.name for worker in workers])
+    return [_host_shown(worker, keys.get(worker.name)) for worker in workers]
+
+
+def _host_shown(worker: Worker, key: Enrolment | None) -> dict[str, Any]:
+    plain = {name: getattr(worker, name) for name in HostOut.model_fields if hasattr(worker, name)}
+    if key is None:
+        return plain | {"enrolled_at": None, "revoked_at": None, "fingerprint": ""}
+    return plain | {"enrolled_at": key.enrolled_at, "revoked_at": key.revoked_at, "fingerprint": key.fingerprint}
 
 
 def shown(commands: Sequence[Command]) -> list[dict[str, Any]]:

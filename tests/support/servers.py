@@ -22,6 +22,7 @@ from typing import Self
 
 import psycopg
 
+from tests.support.certificates import Authority
 from tests.support.processes import Process, ProcessEnded, clean_environment
 
 LOOPBACK = "127.0.0.1"
@@ -148,6 +149,35 @@ class ValkeyServer(Server):
     def flush(self) -> None:
         """Forgets everything, as an operator's FLUSHALL would."""
         answer(self.port, b"FLUSHALL\r\n")
+
+
+class TlsRedisServer(ValkeyServer):
+    """Redis from Debian's package, behind TLS alone; lets in only clients with a certificate of the authority.
+
+    `options` are further ones of its command line. The wheel's Valkey is built without TLS.
+    """
+
+    name = "redis"
+
+    def __init__(self, authority: Authority, *options: str) -> None:
+        self.authority, self.options = authority, options
+        self.pair = authority.issue("redis-server")
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return f"rediss://{LOOPBACK}:{self.port}/0"
+
+    def command(self) -> Sequence[str]:
+        if shutil.which("redis-server") is None:
+            raise MissingServer("Redis is missing; run: tools/test-servers")
+        files = ("--tls-ca-cert-file", self.authority.cert, "--tls-cert-file", self.pair.cert)
+        tls = ("--tls-port", self.port, *files, "--tls-key-file", self.pair.key)
+        plain = f"--bind {LOOPBACK} --port 0 --dir {self.folder} --appendonly no".split()
+        return ["redis-server", *plain, *map(str, tls), *self.options]
+
+    def answers(self) -> bool:
+        return accepts(self.port)
 
 
 class NatsServer(Server):
@@ -313,6 +343,7 @@ class RabbitServer(Server):
 
     name = "rabbitmq"
     start_timeout_s = 90.0
+    program_folder = "/usr/lib/rabbitmq/lib"
 
     def prepare(self) -> None:
         self.distribution_port, self.epmd_port = free_port(), free_port()
@@ -325,10 +356,22 @@ class RabbitServer(Server):
         return f"amqp://guest:guest@{LOOPBACK}:{self.port}//"
 
     def command(self) -> Sequence[str]:
-        programs = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+        return [self._program("rabbitmq-server")]
+
+    def control(self, *words: str) -> str:
+        """What `rabbitmqctl` answers."""
+        environment = clean_environment(HOME=str(self.folder), **self.variables())
+        argv = [self._program("rabbitmqctl"), "--quiet", *words]
+        ran = subprocess.run(argv, env=environment, capture_output=True, text=True, user=self.user, check=False)
+        if ran.returncode:
+            raise ProcessEnded(f"{' '.join(words)}: {ran.stdout}{ran.stderr}")
+        return ran.stdout
+
+    def _program(self, name: str) -> str:
+        programs = sorted(Path(self.program_folder).glob(f"rabbitmq_server-*/sbin/{name}"))
         if not programs or not shutil.which("epmd"):
             raise MissingServer("RabbitMQ is missing; run: tools/test-servers")
-        return [str(programs[-1])]
+        return str(programs[-1])
 
     def variables(self) -> Mapping[str, str]:
         return {
@@ -363,6 +406,40 @@ class RabbitServer(Server):
         self.process.kill()
         self.epmd.kill()
         super().close()
+
+
+class TlsRabbitServer(RabbitServer):
+    """RabbitMQ behind TLS alone; lets in only clients with a certificate of the authority."""
+
+    def __init__(self, authority: Authority) -> None:
+        self.authority = authority
+        self.pair = authority.issue("rabbitmq-server")
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return self.url_of("guest", "guest")
+
+    def url_of(self, user: str, password: str) -> str:
+        """The address for one user."""
+        return f"amqps://{user}:{password}@{LOOPBACK}:{self.port}//"
+
+    def prepare(self) -> None:
+        super().prepare()
+        options = {
+            "listeners.tcp": "none",
+            "listeners.ssl.default": f"{LOOPBACK}:{self.port}",
+            "ssl_options.cacertfile": self.authority.cert,
+            "ssl_options.certfile": self.pair.cert,
+            "ssl_options.keyfile": self.pair.key,
+            "ssl_options.verify": "verify_peer",
+            "ssl_options.fail_if_no_peer_cert": "true",
+        }
+        lines = (f"{name} = {value}\n" for name, value in options.items())
+        (self.folder / "rabbitmq.conf").write_text("".join(lines))
+
+    def answers(self) -> bool:
+        return accepts(self.port)
 
 
 SMALL_MACHINE = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"

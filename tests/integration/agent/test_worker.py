@@ -3,113 +3,22 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
-import kombu
 import pytest
-from celery import Celery
 
 from tests.support.processes import Process, Processes
 from tests.support.servers import RabbitServer, Server, ValkeyServer, free_port
-from tests.support.trust import Signer, any_token, body_of
 from tests.support.wait import wait_until
+from tests.support.wire import HOST, Wire, start_agent
 from workers.protocol import (
-    ENROL_TASK,
-    HEARTBEAT_QUEUE,
-    HEARTBEAT_TASK,
-    RECEIVE_TASK,
-    REPORTS_TASK,
-    Applied,
     Check,
     Container,
-    Ended,
-    Heartbeat,
     KeepTask,
-    Order,
-    Report,
     RunCommand,
     Started,
     TaskState,
-    decode_heartbeat,
-    decode_reports,
 )
-
-Kind = TypeVar("Kind", bound=Report)
-NO_DATABASE = "postgres://nowhere/x"
-HOST = "host-w"
-
-
-class Wire:
-    """The control side's end of the broker: sends orders, reads the queues of control, and confirms."""
-
-    def __init__(self, url: str) -> None:
-        self.app = Celery(broker=url, set_as_current=False)
-        self.app.conf.broker_connection_retry_on_startup = True
-        self.connection = kombu.Connection(url)
-        self.queues = [self.connection.SimpleQueue(name, no_ack=True) for name in ("control", HEARTBEAT_QUEUE)]
-        for queue in self.queues:
-            queue.clear()
-        self.heartbeats: list[Heartbeat] = []
-        self.reports: list[Report] = []
-        self.signer = Signer(HOST)
-
-    def order(self, *orders: Order) -> None:
-        self.meet()
-        self.send(self.signer.orders(orders))
-
-    def send(self, envelope: str) -> None:
-        self.app.send_task(RECEIVE_TASK, args=[envelope], queue=HOST)
-
-    def meet(self) -> None:
-        """Waits until the agent has enrolled, or is heard."""
-        wait_until(self._met, 20, what="the agent to be heard")
-
-    def _met(self) -> str:
-        if not self.signer.worker_id:
-            self.read()
-        return self.signer.worker_id
-
-    def read(self) -> None:
-        """Takes in what has arrived."""
-        for queue in self.queues:
-            with suppress(queue.Empty):
-                while True:
-                    message = queue.get_nowait()
-                    self._take(message.headers["task"], message.payload[0][0])
-
-    def _take(self, task: str, text: str) -> None:
-        if task == HEARTBEAT_TASK:
-            self.heartbeats.append(decode_heartbeat(body_of(text)))
-            self.signer.worker_id = self.heartbeats[-1].worker_id
-        elif task == ENROL_TASK:
-            self.send(self.signer.welcome(text))
-        elif task == REPORTS_TASK:
-            envelope = decode_reports(body_of(text))
-            self.reports += [numbered.report for numbered in envelope.reports]
-            self.order(Applied(session=envelope.session, seq=envelope.reports[-1].seq))
-
-    def ended(self, unit: str) -> Ended:
-        return wait_until(lambda: self.of(Ended, unit), 20, what=f"{unit} to end")[-1]
-
-    def state(self, unit: str, state: str) -> TaskState:
-        """The task's last report, once it tells this state."""
-        return wait_until(
-            lambda: [told for told in self.of(TaskState, unit)[-1:] if told.state == state],
-            20,
-            what=f"{unit} to be {state}",
-        )[-1]
-
-    def of(self, kind: type[Kind], unit: str) -> list[Kind]:
-        self.read()
-        return [report for report in self.reports if isinstance(report, kind) and report.unit == unit]
-
-    def close(self) -> None:
-        for queue in self.queues:
-            queue.close()
-        self.connection.close()
-        self.app.close()
 
 
 @pytest.fixture
@@ -127,22 +36,10 @@ def wire(broker: Server) -> Iterator[Wire]:
 @pytest.fixture
 def agent(processes: Processes, broker: Server, wire: Wire, tmp_path: Path) -> Process:
     """An agent that has only the broker and has enrolled; `wire` listens from before its first word."""
-    started = start_agent(processes, broker, tmp_path)
+    started = start_agent(processes, broker.url, tmp_path)
     wire.meet()
     started.wait_for_line("agent.enrolled")
     return started
-
-
-def start_agent(processes: Processes, broker: Server, folder: Path) -> Process:
-    return processes.worker(
-        HOST,
-        broker.url,
-        DATABASE_URL=NO_DATABASE,
-        SCHEDULER_DATA_DIR=str(folder / "data"),
-        SCHEDULER_HEARTBEAT_INTERVAL_S="0.5",
-        SCHEDULER_LABELS="zone=a",
-        SCHEDULER_JOIN_TOKEN=any_token(),
-    )
 
 
 def supervisor_pid(folder: Path) -> int:
@@ -173,7 +70,7 @@ def test_an_agent_runs_commands_and_tasks_without_a_database(agent: Process, wir
 
 def test_the_same_on_rabbitmq(processes: Processes, rabbitmq_server: RabbitServer, tmp_path: Path) -> None:
     wire = Wire(rabbitmq_server.url)
-    start_agent(processes, rabbitmq_server, tmp_path)
+    start_agent(processes, rabbitmq_server.url, tmp_path)
     wire.order(RunCommand(unit="command/1", attempt=1, argv=["sh", "-c", "exit 7"]))
     assert wire.ended("command/1").exit_code == 7
     wire.close()
@@ -199,7 +96,7 @@ def test_a_killed_agent_leaves_its_processes_running_and_finds_them_again(
     wait_until(lambda: wire.of(Started, "command/1"))
     agent.kill()
     marker.touch()
-    start_agent(processes, broker, tmp_path)
+    start_agent(processes, broker.url, tmp_path)
     assert wire.ended("command/1").exit_code == 5
     assert wire.of(TaskState, "task/web")[-1].pid == pid
     os.kill(pid, 0)
@@ -222,7 +119,7 @@ def test_an_unreadable_envelope_is_dropped_with_the_reason(agent: Process, wire:
 
 def test_an_agent_outlives_its_broker(processes: Processes, tmp_path: Path) -> None:
     own = ValkeyServer()
-    start_agent(processes, own, tmp_path)
+    start_agent(processes, own.url, tmp_path)
     wire = Wire(own.url)
     done = tmp_path / "done"
     wire.order(RunCommand(unit="command/1", attempt=1, argv=["sh", "-c", f"sleep 1; touch {done}"]))

@@ -1,7 +1,5 @@
 """How etcd is entered: certificates, a login, and clusters of which a member goes."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,15 +14,6 @@ from tests.support.wait import wait_until
 from workers.links.etcd import EtcdAddress, EtcdLink, Put, Watch
 
 ROOT_LOGIN = ("--user", "root:rootpass")
-
-
-@pytest.fixture(scope="module")
-def authority() -> Iterator[Authority]:
-    """An authority whose files everybody may read, so that etcd may as well where it runs as another user."""
-    folder = Path(tempfile.mkdtemp(prefix="scheduler-test-certificates-"))
-    folder.chmod(0o755)
-    yield Authority(folder)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

@@ -239,6 +239,25 @@ def test_the_routes_are_for_admins(admin_client: Client, client: Client) -> None
     assert client.get("/api/v1/join-tokens").status_code == 401
 
 
+def test_a_hosts_json_tells_of_its_key(agents: FakeAgents, admin_client: Client) -> None:
+    for host, worker_id in (("host-a", "w1"), ("host-b", "w2")):
+        enrolled(host, worker_id)
+        store.receive_heartbeats([sealed(host, HEARTBEAT_TASK, beat(host, worker_id), NOW)], NOW)
+    store.revoke("host-b", after(1), "root")
+    Worker.objects.create(
+        id="keyless", name="host-k", last_seen_at=NOW, registered_at=NOW, silent_at=NOW, changed_at=NOW
+    )
+
+    one = admin_client.get("/api/v1/hosts/host-a").json()
+    listed = {host["name"]: host for host in admin_client.get("/api/v1/hosts").json()["items"]}
+
+    assert one["fingerprint"] == Enrolment.objects.get(host="host-a").fingerprint
+    assert one["enrolled_at"]
+    assert one["revoked_at"] is None
+    assert listed["host-b"]["revoked_at"] == "2026-11-21T12:00:01Z"
+    assert (listed["host-k"]["enrolled_at"], listed["host-k"]["fingerprint"]) == (None, "")
+
+
 def test_the_management_command_prints_a_token_or_writes_private_files(tmp_path: Any, capsys: Any) -> None:
     call_command("jointoken")
     call_command("jointoken", "--host", "host-a", "--into", str(tmp_path))
