@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from graphs import bridge, store
+from graphs.providers.calling import make_call
 
 
 @shared_task(name="graphs.advance")
@@ -22,3 +23,9 @@ def sweep() -> None:
 def publish_nats() -> None:
     """Wakes the bridge of this process; what is sent already is not sent again."""
     bridge.wake()
+
+
+@shared_task(name="graphs.call_http")
+def call_http(pk: int, attempt: int) -> None:
+    """Makes the HTTP call of a component's attempt, unless it was made or is not wanted any more."""
+    make_call(pk, attempt, timezone.now)

@@ -1,7 +1,8 @@
 """What a Celery worker process is for, told by the queue it consumes.
 
 A worker that consumes one queue named `host-…` is a host agent: it needs the broker and nothing else, so Django is
-never loaded into it. `nats` is the NATS bridge, `etcd` the etcd bridge. Everything else is an ordinary control worker.
+never loaded into it. `nats` is the NATS bridge, `etcd` the etcd bridge; `http` and `celery`
+carry out components that are HTTP calls and Celery tasks. Everything else is an ordinary control worker.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ HOST_QUEUE_PREFIX = "host-"
 CONTROL_QUEUE = "control"
 NATS_QUEUE = "nats"
 ETCD_QUEUE = "etcd"
+HTTP_QUEUE = "http"
+TASKS_QUEUE = "celery"
 
 
 def queues_from_argv(argv: Sequence[str]) -> list[str]:

@@ -150,7 +150,15 @@ ETCD_PASSWORD = ENVIRONMENT.get("ETCD_PASSWORD", "")
 GRAPH_PROVIDERS: dict[str, dict[str, Any]] = {
     "nats": {"BACKEND": "graphs.providers.nats.NatsProvider"},
     "command": {"BACKEND": "graphs.providers.command.CommandProvider"},
+    "http": {
+        "BACKEND": "graphs.providers.http.HttpProvider",
+        "OPTIONS": {
+            "hosts": env.words("SCHEDULER_HTTP_HOSTS"),
+            "allow_unverified": env.flag("SCHEDULER_HTTP_UNVERIFIED", False),
+        },
+    },
 }
+PUBLIC_URL = os.environ.get("SCHEDULER_PUBLIC_URL", "").rstrip("/")
 NATS_STREAM_MAX_AGE_S = env.seconds("SCHEDULER_NATS_STREAM_MAX_AGE_S", 7 * 86400)
 NATS_STREAM_MAX_BYTES = env.number("SCHEDULER_NATS_STREAM_MAX_BYTES", 1024 * 1024 * 1024)
 GRAPH_RESEND_S = env.seconds("SCHEDULER_GRAPH_RESEND_S", 10)

@@ -32,14 +32,25 @@ class Provider:
 
     `supports_transaction`: it starts components by writing to our own database, so `start` runs in the transaction
     that makes them running. Otherwise a process that has its link claims the components and sends them after commit.
+    `sends_after_commit`: `start` only arranges that they are sent once that transaction has committed, so until they
+    are known to be sent they are looked after like those of a link.
     `supports_cancel`: `cancel` has an effect.
     """
 
     supports_transaction = False
+    sends_after_commit = False
     supports_cancel = False
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
+
+    @property
+    def is_sent_in_transaction(self) -> bool:
+        """Whether what runs is known to have been started."""
+        return self.supports_transaction and not self.sends_after_commit
+
+    def look_after(self, now: datetime) -> None:
+        """Does again what a crash or a lost message left undone; the first part of every sweep."""
 
     def check(self) -> list[CheckMessage]:
         """Messages for `manage.py check`."""

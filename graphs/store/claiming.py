@@ -116,7 +116,7 @@ def _write_started(started: Sequence[_Started], now: datetime) -> None:
     """Compare-and-set of state and attempt. What templates gave is kept with the row."""
     alike: dict[tuple[bool, int, float], list[int]] = defaultdict(list)
     for one in started:
-        here = provider(one.row.backend).supports_transaction
+        here = provider(one.row.backend).is_sent_in_transaction
         alike[here, one.row.attempt, one.row.timeout_s].append(one.row.pk)
     for (here, attempt, timeout_s), pks in alike.items():
         times = {"sent_at": now, "resend_at": None, "deadline_at": None} if here else _times(timeout_s, now)

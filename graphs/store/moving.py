@@ -98,7 +98,11 @@ def advance(graph_ids: Sequence[str], now: datetime) -> None:
 
 def settle_commands(commands: Sequence[Command], now: datetime) -> None:
     """Settles the components whose commands have ended, and starts what they set free."""
-    replies = replies_of(commands)
+    settle_replies(replies_of(commands), now)
+
+
+def settle_replies(replies: Sequence[Reply], now: datetime) -> None:
+    """Settles what replies tell, and starts what they set free."""
     if replies:
         apply_replies(replies, here(), now)
         advance(sorted({reply.graph_id for reply in replies}), now)
@@ -106,6 +110,8 @@ def settle_commands(commands: Sequence[Command], now: datetime) -> None:
 
 def sweep(now: datetime) -> None:
     """Does again what a crash or a lost message may have left undone. Constant in queries when there is nothing."""
+    for alias in aliases():
+        provider(alias).look_after(now)
     settle_due(now)
     settle_commands(ended_commands(SWEEP_BATCH), now)
     claim_any(here(), now)

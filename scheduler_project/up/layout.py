@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler_project.process import CONTROL_QUEUE, ETCD_QUEUE, NATS_QUEUE
+from scheduler_project.process import CONTROL_QUEUE, ETCD_QUEUE, HTTP_QUEUE, NATS_QUEUE, TASKS_QUEUE
 from scheduler_project.up.ports import LOOPBACK
 from scheduler_project.up.processes import ProcessSpec
 from scheduler_project.up.servers import NATS_USER
@@ -24,6 +24,8 @@ ETCD_VARIABLES = (
     "ETCD_USER",
     "ETCD_PASSWORD",
 )
+CALLS_VARIABLES = ("SCHEDULER_HTTP_HOSTS",)
+SECRET_PREFIX = "SCHEDULER_SECRET_"  # noqa: S105
 NOT_FOR_AGENTS = ("DATABASE_URL", "SECRET_KEY", "NATS_URI", *ETCD_VARIABLES)
 WAVE_FACES, WAVE_AGENTS, WAVE_CONTROL, WAVE_SERVERS = range(4)
 
@@ -65,7 +67,8 @@ def shared_environment(
         "DATABASE_URL": database_url,
         "SECRET_KEY": environ.get("SECRET_KEY") or secret_key,
         "SCHEDULER_DATA_DIR": str(data_dir),
-        **{name: environ[name] for name in ETCD_VARIABLES if environ.get(name)},
+        **{name: environ[name] for name in (*ETCD_VARIABLES, *CALLS_VARIABLES) if environ.get(name)},
+        **{name: value for name, value in environ.items() if name.startswith(SECRET_PREFIX)},
     }
 
 
@@ -110,6 +113,8 @@ def application_specs(
     ]
     if "ETCD_ENDPOINTS" in shared:
         specs.append(celery_worker("etcd-bridge", ETCD_QUEUE, shared, WAVE_FACES, "--concurrency", "1"))
+    if any(name in shared for name in CALLS_VARIABLES):
+        specs.append(calls_spec(shared))
     specs += [agent_spec(host, position, shared, join_tokens[host]) for position, host in enumerate(options.hosts)]
     if options.demo:
         specs.append(ProcessSpec("demo-connector", (PYTHON, "examples/demo_connector.py"), shared))
@@ -117,10 +122,17 @@ def application_specs(
     return specs
 
 
+def calls_spec(shared: Mapping[str, str]) -> ProcessSpec:
+    """The worker of components that are HTTP calls or Celery tasks; processes, so that time limits hold."""
+    queues = f"{HTTP_QUEUE},{TASKS_QUEUE}"
+    return celery_worker("calls", queues, shared, WAVE_CONTROL, "--pool", "prefork", "--concurrency", "4")
+
+
 def agent_spec(host: str, position: int, shared: Mapping[str, str], join_token: str) -> ProcessSpec:
     """A host agent. Agents of one machine share its ports, so each gets a range of its own."""
     first = AGENT_PORTS_FIRST + position * AGENT_PORTS_EACH
-    env = {**shared, **dict.fromkeys(NOT_FOR_AGENTS, "")}
+    secrets = [name for name in shared if name.startswith(SECRET_PREFIX)]
+    env = {**shared, **dict.fromkeys((*NOT_FOR_AGENTS, *secrets), "")}
     env["SCHEDULER_AGENT_PORTS"] = f"{first}-{first + AGENT_PORTS_EACH - 1}"
     env["SCHEDULER_JOIN_TOKEN"] = join_token
     return celery_worker(host, host, env, WAVE_AGENTS)

@@ -99,3 +99,14 @@ def test_hosts_are_read_from_a_comma_list() -> None:
 def test_names_that_no_host_can_have_are_refused(text: str) -> None:
     with pytest.raises(CommandError, match="--hosts"):
         parse_hosts(text)
+
+
+def test_calls_are_carried_out_where_the_environment_allows_some() -> None:
+    environ = {"SCHEDULER_HTTP_HOSTS": "api.example.com", "SCHEDULER_SECRET_KEY": "s3"}
+    shared = layout.shared_environment(environ, PORTS, "p", "sqlite:///x", "key", Path("/data"))
+
+    specs = {spec.name: spec for spec in layout.application_specs(OPTIONS, PORTS, shared, "admin:x", TOKENS)}
+
+    assert "calls" not in names(layout.application_specs(OPTIONS, PORTS, SHARED, "admin:x", TOKENS))
+    assert specs["calls"].env["SCHEDULER_SECRET_KEY"] == "s3"
+    assert specs["host-a"].env["SCHEDULER_SECRET_KEY"] == ""

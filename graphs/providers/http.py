@@ -1,0 +1,50 @@
+"""Components that are HTTP calls, made by Celery workers on the queue `http`, at most one per attempt.
+
+Invariant: only hosts of the list `hosts` are called, no redirect is followed, and a secret is in the request alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from graphs.core.calls import call_faults
+from graphs.providers.base import Send
+from graphs.providers.later import LaterProvider
+from graphs.store.hints import hint_many
+from graphs.store.offering import offers
+from scheduler_project.toolkit.errors import Fault
+
+QUEUE = "http"
+TASK = "graphs.call_http"
+
+
+class HttpProvider(LaterProvider):
+    """`url`, and optionally `method`, `headers`, `body`, `expect`, `timeout_s`, `verify`, `callback`.
+
+    Options: `hosts` that may be called, `body_max_bytes` of an answer, `allow_unverified` for `verify: false`.
+    """
+
+    def __init__(
+        self, alias: str, hosts: Sequence[str] = (), body_max_bytes: int = 1024 * 1024, allow_unverified: bool = False
+    ) -> None:
+        super().__init__(alias)
+        self.hosts = tuple(hosts)
+        self.body_max_bytes = body_max_bytes
+        self.allow_unverified = allow_unverified
+
+    def faults(self, document: Mapping[str, Any], path: str) -> Sequence[Fault]:
+        faults = call_faults(document, path, self.hosts)
+        if document.get("verify") is False and not self.allow_unverified:
+            why = "certificates are always verified here, as SCHEDULER_HTTP_UNVERIFIED is not set"
+            faults.append(Fault(f"{path}.verify", why))
+        if document.get("callback") is True and not settings.PUBLIC_URL:
+            faults.append(Fault(f"{path}.callback", "needs SCHEDULER_PUBLIC_URL, the address that callbacks come to"))
+        return faults
+
+    def send(self, sends: Sequence[Send], now: datetime) -> None:
+        hint_many(TASK, [(send.pk, send.attempt) for send in sends], QUEUE)
+
+    def look_after(self, now: datetime) -> None:
+        hint_many(TASK, offers(self.alias, now), QUEUE)
