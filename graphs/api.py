@@ -4,6 +4,7 @@ Invariant: nothing is decided here; requests become calls of `store`, rows becom
 """
 
 import uuid
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,12 +12,13 @@ from django.utils import timezone
 from ninja import Header, Query, Router, Status
 
 from graphs import export, queries, store
+from graphs.core.diff import GROUP_TAG, GraphDiff, Rules, diff
 from graphs.core.document import parse
 from graphs.core.plan import GraphPlan, plan
 from graphs.core.values import parse_json
 from graphs.models import Graph
 from graphs.providers import component_faults
-from graphs.schemas import ComponentOut, GraphOut, GraphPage, PlanOut
+from graphs.schemas import ComponentOut, DiffOut, GraphOut, GraphPage, PlanOut
 from scheduler_project.toolkit.access import Role, require
 from scheduler_project.toolkit.errors import Fault, InvalidDocument
 from scheduler_project.toolkit.http import PAGE_SIZE_DEFAULT, page
@@ -30,6 +32,25 @@ MAPPING_BODY = {
         "content": {"application/json": {"schema": {"type": "object", "description": "an ernest mapping"}}},
     }
 }
+DIFF_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["wanted"],
+                    "properties": {
+                        "wanted": {"type": "object", "description": "the mapping that is wanted"},
+                        "against": {"description": "what exists: a mapping, the id of a graph, or nothing"},
+                        "group_tag": {"type": "string", "default": GROUP_TAG},
+                        "on_immutable": {"enum": ["refuse", "replace"], "default": "refuse"},
+                    },
+                }
+            }
+        },
+    }
+}
 
 
 def mapping_in(request: HttpRequest) -> dict[str, Any]:
@@ -41,6 +62,19 @@ def mapping_in(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidDocument([Fault("", "the body must be a JSON object")])
     return document
+
+
+def rules_in(body: Mapping[str, Any]) -> Rules:
+    """The rules that a comparison asks for. Raises InvalidDocument."""
+    group_tag, on_immutable = body.get("group_tag", GROUP_TAG), body.get("on_immutable", "refuse")
+    faults = []
+    if not isinstance(group_tag, str):
+        faults.append(Fault("group_tag", "must be a string"))
+    if on_immutable not in ("refuse", "replace"):
+        faults.append(Fault("on_immutable", "is none of refuse, replace"))
+    if faults:
+        raise InvalidDocument(faults)
+    return Rules(group_tag, replaces=on_immutable == "replace")
 
 
 @router.post("/graphs", response={201: GraphOut}, openapi_extra=MAPPING_BODY, summary="Submit a mapping")
@@ -58,6 +92,17 @@ def submit_graph(request: HttpRequest, idempotency_key: Annotated[str, Header()]
 def plan_graph(request: HttpRequest) -> GraphPlan:
     """Checks a mapping and tells its order, its longest chain and what its templates will read. Nothing is stored."""
     return plan(parse(mapping_in(request), "plan", component_faults), queries.durations_s())
+
+
+@router.post("/graphs/diff", response=DiffOut, by_alias=True, openapi_extra=DIFF_BODY, summary="Compare with wanted")
+def diff_graph(request: HttpRequest) -> GraphDiff:
+    """Compares a wanted mapping with what exists: another mapping, or a graph that has ended. Nothing is stored."""
+    body = mapping_in(request)
+    against = body.get("against")
+    existing = export.existing(queries.graph_of(against)) if isinstance(against, str) else against
+    found = diff(body.get("wanted"), existing, rules_in(body))
+    parse(found.mapping, "diff", component_faults)
+    return found
 
 
 @router.get("/graphs", response=GraphPage, summary="List graphs")

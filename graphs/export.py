@@ -5,7 +5,9 @@ from typing import Any
 
 from graphs.core import words
 from graphs.core.dot import dot
+from graphs.core.states import GRAPH
 from graphs.models import Component, Edge, Graph, Part
+from scheduler_project.toolkit.errors import Conflict
 
 
 def mapping(graph: Graph) -> dict[str, Any]:
@@ -19,6 +21,13 @@ def mapping(graph: Graph) -> dict[str, Any]:
         **graph.extra,
         **({words.ERROR_KEY: graph.reason} if graph.state == "errored" else {}),
     }
+
+
+def existing(graph: Graph) -> dict[str, Any]:
+    """The whole document of a graph that has ended. Raises Conflict while it still changes what exists."""
+    if graph.state not in GRAPH.final:
+        raise Conflict(f"graph {graph.id!r} is {graph.state}, so what exists still changes; compare when it has ended")
+    return mapping(graph)
 
 
 def outline(graph: Graph, rows: Iterable[Component]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The shapes of the app's HTTP answers."""
 
 from datetime import datetime
+from typing import Any
 
-from ninja import Schema
+from ninja import Field, Schema
 
 
 class GraphOut(Schema):
@@ -52,6 +53,24 @@ class PlanOut(Schema):
     levels: list[list[str]]
     critical_path: CriticalPathOut
     templates: list[ReadingOut]
+
+
+class DifferenceOut(Schema):
+    """What changes: `path` begins with the component's id; `from` and `to` are its values, if any."""
+
+    type: str
+    path: list[str]
+    before: Any = Field(None, serialization_alias="from")
+    after: Any = Field(None, serialization_alias="to")
+
+
+class DiffOut(Schema):
+    """What differs from what exists, and the `mapping` that does something about it, ready to be submitted."""
+
+    counts_by_verb: dict[str, int]
+    unchanged: int
+    changelog: list[DifferenceOut]
+    mapping: dict[str, Any]
 
 
 class ComponentOut(Schema):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphs.core import words
-from graphs.core.edges import EdgeSpec, dependencies_in, read_edges, unreached
+from graphs.core.edges import EdgeSpec, circle_fault, dependencies_in, read_edges, unreached
 from graphs.core.heading import read_head
 from graphs.core.order import find_cycles, levels, not_before
 from graphs.core.references import Actor, Reading, World, references
@@ -93,11 +93,11 @@ def _read(document: Mapping[str, Any], new_id: str, provider_faults: ProviderFau
     head = read_head(document, new_id, faults)
     extra = {key: value for key, value in document.items() if key not in KNOWN_KEYS}
     templating = templating_of(head.options)
-    components = _components(document, "components", faults)
-    changes = _components(document, "changes", faults)
+    components = read_components(document, "components", faults)
+    changes = read_components(document, "changes", faults)
     for change in changes:
         faults += _change_faults(change, provider_faults, templating)
-    edges = read_edges(_items(document, "edges", faults), _ids((*components, *changes)), faults)
+    edges = read_edges(read_items(document, "edges", faults), _ids((*components, *changes)), faults)
     dependencies = dependencies_in(edges, _ids(changes))
     order = levels(dependencies)
     faults += _order_faults(changes, edges, dependencies, order)
@@ -126,7 +126,7 @@ def _left_out(count: int) -> list[Fault]:
     return [Fault("", f"and {count - FAULTS_MAX} more faults")] if count > FAULTS_MAX else []
 
 
-def _items(document: Mapping[str, Any], key: str, faults: list[Fault]) -> list[tuple[int, Mapping[str, Any]]]:
+def read_items(document: Mapping[str, Any], key: str, faults: list[Fault]) -> list[tuple[int, Mapping[str, Any]]]:
     """The objects of a list with their positions; what is no object is a fault."""
     value = document.get(key)
     if value is None:
@@ -143,9 +143,10 @@ def _items(document: Mapping[str, Any], key: str, faults: list[Fault]) -> list[t
     return found
 
 
-def _components(document: Mapping[str, Any], part: str, faults: list[Fault]) -> list[ComponentSpec]:
+def read_components(document: Mapping[str, Any], part: str, faults: list[Fault]) -> list[ComponentSpec]:
+    """The components of a list, each id once. What is wrong is added to `faults`."""
     found: dict[str, ComponentSpec] = {}
-    for index, item in _items(document, part, faults):
+    for index, item in read_items(document, part, faults):
         path = f"{part}[{index}]"
         faults += value_faults(item, path)
         component_id = _component_id(item, path, faults)
@@ -252,10 +253,7 @@ def _order_faults(
         for change in changes
         if change.component_id in alone and change.state == "waiting"
     ]
-    return faults + [
-        Fault("edges", "these wait for each other in a circle: " + " → ".join(shown(one) for one in cycle))
-        for cycle in find_cycles(dependencies, order)
-    ]
+    return faults + [circle_fault(cycle) for cycle in find_cycles(dependencies, order)]
 
 
 def _actors(changes: Iterable[ComponentSpec]) -> dict[str, Actor]:

@@ -62,6 +62,11 @@ def unreached(edges: Iterable[EdgeSpec], changes: Sequence[str]) -> set[str]:
     return set(changes).difference(edge.destination for edge in edges)
 
 
+def circle_fault(cycle: Sequence[str]) -> Fault:
+    """The fault of components that wait for each other."""
+    return Fault("edges", "these wait for each other in a circle: " + " → ".join(shown(one) for one in cycle))
+
+
 def _end_faults(item: Mapping[str, Any], known: Mapping[str, str], path: str) -> Iterator[Fault]:
     for key, forbidden, allowed in (
         ("source", words.END, words.START),

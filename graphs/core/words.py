@@ -18,6 +18,12 @@ FOUND_KEY = "components"
 TIMEOUT_KEY = "_timeout_s"
 ATTEMPTS_KEY = "_attempts"
 
+DEPENDS_KEY = "_depends_on"
+SEQUENTIAL_KEY = "_sequential"
+GROUPED_KEY = "_group"
+IMMUTABLE_KEY = "_immutable"
+STATEFUL_KEY = "_stateful"
+
 ID_LENGTH_MAX = 240
 TOKEN_LENGTH_MAX = 100
 NAME_LENGTH_MAX = 255

@@ -1,7 +1,9 @@
 """`schedctl graphs`: builds, watched as they go."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +18,7 @@ from schedctl.tables import safe_cell, table
 from schedctl.waiting import wait_for
 
 SHOWN_MAX = 20
+VALUE_LENGTH_MAX = 60
 FINAL = frozenset({"completed", "errored", "cancelled"})
 COLUMNS = fields("id", "name", "action", "state")
 WIDE = fields("source", "counts", "created_at", "started_at", "ended_at", "reason")
@@ -115,6 +118,63 @@ def shortened(names: list[str], between: str) -> str:
         half = SHOWN_MAX // 2
         names = [*names[:half], f"{len(names) - 2 * half} more", *names[-half:]]
     return between.join(names)
+
+
+@graphs.add("diff", "wanted.json --against shop-1", "--submit --wait wanted.json --against last.json")
+@click.option("--against", metavar="ID|FILE", help="What exists: an ended graph, or a mapping. Without it, nothing.")
+@click.option("--group-tag", metavar="TAG", help="Components with one value of this tag are updated one by one.")
+@click.option("--replace", "on_immutable", flag_value="replace", help="Delete and create what cannot be changed.")
+@click.option("--submit", "submits", is_flag=True, help="Submit the graph that makes up the difference.")
+@WAIT
+@TIMEOUT
+@click.argument("file", metavar="WANTED")
+@with_session
+def diff(
+    session: Session,
+    file: str,
+    against: str | None,
+    submits: bool,
+    wait: bool,
+    timeout: float | None,
+    group_tag: str | None,
+    on_immutable: str | None,
+) -> int:
+    """Show what differs between a wanted mapping and what exists, and how to get there.
+
+    What would not change is left alone. With -o json the runnable mapping is in the answer.
+    """
+    existing = load_mapping(against) if against and Path(against).is_file() else against
+    rules = {"group_tag": group_tag, "on_immutable": on_immutable}
+    asked = {"wanted": load_mapping(file), "against": existing, **{key: one for key, one in rules.items() if one}}
+    found = session.client.post("graphs", "diff", body=asked)
+    if not submits:
+        if session.output in ("json", "yaml"):
+            session.show_document(found)
+        else:
+            session.show_lines(diff_lines(found))
+        return errors.OK
+    session.show_lines(diff_lines(found))
+    graph = session.client.create("graphs", body=found["mapping"])
+    if not wait:
+        session.show_list([graph], COLUMNS, WIDE)
+        return errors.OK
+    return follow(session, graph["id"], timeout)
+
+
+def diff_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each difference, and the sum."""
+    for one in found["changelog"]:
+        component_id, *place = one["path"]
+        values = f" {safe_cell('.'.join(place))}: {compact(one['from'])} → {compact(one['to'])}" if place else ""
+        yield f"{one['type']:<7} {safe_cell(component_id)}{values}"
+    counts = [f"{count} to {safe_cell(verb)}" for verb, count in found["counts_by_verb"].items()]
+    yield ", ".join([*counts, f"{found['unchanged']} unchanged"])
+
+
+def compact(value: Any) -> str:
+    """A JSON value on one line, cut where it is long."""
+    text = safe_cell(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= VALUE_LENGTH_MAX else f"{text[:VALUE_LENGTH_MAX]}…"
 
 
 @graphs.add("watch", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")

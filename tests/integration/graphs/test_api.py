@@ -1,6 +1,7 @@
 """Graphs over HTTP."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from graphs import store
-from graphs.models import Graph
+from graphs.models import Component, Graph
 from tests.integration.graphs.mappings import mapping
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "graph.json"
@@ -162,3 +163,65 @@ def test_a_body_beyond_the_limit_is_refused_with_the_limit(operator: Client, mon
 
 def test_a_mapping_of_many_megabytes_is_taken(operator: Client) -> None:
     assert post(operator, "", mapping({"vpc::a": []}, text="x" * 5_000_000)).status_code == 201
+
+
+def sized(size: int, *names: str) -> dict[str, Any]:
+    components = [{"_component": "x", "_component_id": one, "_provider": "demo", "size": size} for one in names]
+    return {"id": "b1", "components": components}
+
+
+def test_a_wanted_mapping_is_compared_with_another_and_nothing_is_stored(viewer: Client) -> None:
+    answer = post(viewer, "/diff", {"wanted": sized(2, "a", "b"), "against": sized(1, "a", "c")})
+    found = answer.json()
+    assert (answer.status_code, found["unchanged"]) == (200, 0)
+    assert found["counts_by_verb"] == {"create": 1, "delete": 1, "update": 1}
+    assert found["changelog"][0] == {"type": "update", "path": ["a", "size"], "from": 1, "to": 2}
+    assert [one["_component_id"] for one in found["mapping"]["changes"]] == ["a", "b", "c"]
+    assert not Graph.objects.exists()
+
+
+def test_what_a_graph_left_behind_is_what_exists(operator: Client) -> None:
+    post(operator, "", sized(1, "a", "b") | {"id": "b0", "changes": []})
+    found = post(operator, "/diff", {"wanted": sized(1, "a"), "against": "b0"}).json()
+    assert found["counts_by_verb"] == {"delete": 1}
+    assert post(operator, "", found["mapping"]).json()["counts"]["waiting"] == 1
+
+
+def test_a_graph_that_still_runs_or_is_unknown_cannot_be_compared_with(operator: Client) -> None:
+    post(operator, "", mapping({"vpc::a": []}))
+    assert post(operator, "/diff", {"wanted": {}, "against": "b1"}).status_code == 409
+    assert post(operator, "/diff", {"wanted": {}, "against": "nobody"}).status_code == 404
+
+
+def test_immutable_fields_are_replaced_on_request(operator: Client) -> None:
+    wanted, have = sized(2, "a"), sized(1, "a")
+    wanted["components"][0]["_immutable"] = ["size"]
+    refused = post(operator, "/diff", {"wanted": wanted, "against": have})
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "components[0].size")
+    found = post(operator, "/diff", {"wanted": wanted, "against": have, "on_immutable": "replace"}).json()
+    assert found["counts_by_verb"] == {"create": 1, "delete": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({}, ""),
+        ({"wanted": 3}, ""),
+        ({"wanted": {}, "against": 3}, "against"),
+        ({"wanted": {}, "group_tag": 3}, "group_tag"),
+        ({"wanted": {}, "on_immutable": "ask"}, "on_immutable"),
+        ({"wanted": {"components": [{"_component_id": "a"}]}}, "changes[0]._component"),
+    ],
+)
+def test_a_comparison_that_makes_no_sense_is_refused_with_paths(operator: Client, body: Any, path: str) -> None:
+    answer = post(operator, "/diff", body)
+    assert answer.status_code == 422
+    assert path in [one["path"] for one in answer.json()["errors"]]
+
+
+def test_a_plan_knows_how_long_such_changes_took(operator: Client, viewer: Client) -> None:
+    post(operator, "", mapping({"vpc::a": []}))
+    began = timezone.now()
+    Component.objects.update(state="completed", started_at=began, ended_at=began + timedelta(seconds=7))
+    plan = post(viewer, "/plan", mapping({"vpc::a": [], "network::a": ["vpc::a"]})).json()
+    assert plan["critical_path"] == {"components": ["vpc::a", "network::a"], "duration_s": 14}

@@ -73,6 +73,14 @@ def test_a_plan_names_the_order_and_stores_nothing(schedctl: Run, mapping: bytes
     assert schedctl("graphs", "get", "g1").exit_code == 3
 
 
+def test_a_difference_is_shown_submitted_and_then_gone(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
+    agents.run = lambda order: Ran(exit_code=0)
+    shown = schedctl("graphs", "diff", "--submit", "--wait", "-", stdin=mapping)
+    assert (shown.exit_code, "create  command::a\n" in shown.stdout) == (0, True)
+    again = schedctl("graphs", "diff", "--against", "g1", "-", stdin=mapping)
+    assert again.stdout == "2 unchanged\n"
+
+
 def test_every_fault_of_a_mapping_is_told_with_its_path(schedctl: Run) -> None:
     faulty = {"id": "g2", "action": "build.create", "changes": [{"_component_id": "command::a"}], "edges": "none"}
     result = schedctl("graphs", "submit", "-", stdin=json.dumps(faulty).encode())

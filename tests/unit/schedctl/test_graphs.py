@@ -118,7 +118,7 @@ def test_watch_of_an_unknown_graph_ends_at_once(twin: Twin, schedctl: Run) -> No
 
 
 def planned(**fields: Any) -> dict[str, Any]:
-    chain = {"components": [], "duration_s": None}
+    chain: dict[str, Any] = {"components": [], "duration_s": None}
     plan = {"levels": [], "counts_by_verb": {}, "done": 0, "in_flight": 0, "critical_path": chain, "templates": []}
     return plan | fields
 
@@ -152,6 +152,47 @@ def test_a_long_plan_is_shown_shortened(twin: Twin, schedctl: Run) -> None:
     shown = schedctl("graphs", "plan", "-", stdin=b"{id: g1}").stdout
     assert "c9 → 80 more → c90" in shown
     assert "and 5 more templates; -o json shows all" in shown
+
+
+DIFF = {
+    "changelog": [
+        {"type": "update", "path": ["w1", "tags", "a"], "from": 1, "to": "x" * 80},
+        {"type": "delete", "path": ["w2"], "from": None, "to": None},
+    ],
+    "counts_by_verb": {"delete": 1, "update": 1},
+    "unchanged": 4,
+    "mapping": {"id": "g1"},
+}
+
+
+def test_diff_shows_what_changes_from_what_to_what(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /graphs/diff", answer(DIFF))
+    assert schedctl("graphs", "diff", "--against", "g0", "-", stdin=b"{id: g1}").stdout == (
+        f'update  w1 tags.a: 1 → "{"x" * 59}…\ndelete  w2\n1 to delete, 1 to update, 4 unchanged\n'
+    )
+    assert twin.asked[0].document == {"wanted": {"id": "g1"}, "against": "g0"}
+    assert json.loads(schedctl("graphs", "diff", "-", "-o", "json", stdin=b"{id: g1}").stdout) == DIFF
+
+
+def test_diff_compares_with_a_file_by_rules_of_ones_own(twin: Twin, schedctl: Run) -> None:
+    twin.on("POST /graphs/diff", answer(DIFF))
+    Path("last.json").write_text('{"id": "g0"}')
+    schedctl("graphs", "diff", "--replace", "--group-tag", "set", "--against", "last.json", "-", stdin=b"{id: g1}")
+    assert twin.asked[0].document == {
+        "wanted": {"id": "g1"},
+        "against": {"id": "g0"},
+        "on_immutable": "replace",
+        "group_tag": "set",
+    }
+
+
+def test_diff_can_submit_what_it_found_and_wait_for_it(twin: Twin, schedctl: Run) -> None:
+    goes(twin, "completed")
+    twin.on("POST /graphs/diff", answer(DIFF))
+    assert "g1 |web" in schedctl("graphs", "diff", "--submit", "-", stdin=b"{id: g1}").stdout
+    assert twin.calls("POST /graphs")[0].document == {"id": "g1"}
+    waited = schedctl("graphs", "diff", "--submit", "--wait", "-", stdin=b"{id: g1}")
+    assert waited.stdout.endswith("graph g1 completed\n")
 
 
 def test_components_are_asked_for_only_when_their_states_have_changed(twin: Twin, schedctl: Run) -> None:
