@@ -1,7 +1,7 @@
 # Everything that a developer types. `make up` runs the scheduler; `make test` proves it.
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help up test lint types bench docs clean bootstrap servers
+.PHONY: help up test prove lint types bench docs clean bootstrap servers
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
@@ -12,6 +12,9 @@ up: ## install what is missing, then run everything on this machine (Ctrl-C stop
 
 test: bootstrap servers ## all tests, on SQLite and on PostgreSQL, with coverage
 	@tools/test
+
+prove: bootstrap servers ## what is promised of many commands, at full size; prints the figures (minutes)
+	@.venv/bin/pytest tests/acceptance/test_each_command_once.py --full-size
 
 lint: bootstrap ## style, formatting, import contracts
 	@.venv/bin/ruff check .

@@ -47,6 +47,11 @@ CHROMIUM_FLAGS = [
 ]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make prove` asks for the sizes that are promised, which take minutes."""
+    parser.addoption("--full-size", action="store_true", help="the acceptance tests at the sizes that are promised")
+
+
 def pytest_configure() -> None:
     """Lets programs under test hear Ctrl-C also where the run itself was started in the background, deaf to it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

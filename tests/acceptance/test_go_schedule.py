@@ -1,7 +1,7 @@
 """What makes this a better go-schedule: its acceptance checks, in their order, against real processes.
 
-The numbers in the names are those of the checks. Check 10, on etcd, and check 11, on trust, are with the bridge and the
-signed messages; the figures of check 14 come from `benchmarks/commands.py`.
+The numbers in the names are those of the checks. Check 2 is in `test_each_command_once`. Check 10, on etcd, and check
+11, on trust, are with the bridge and the signed messages; the figures of check 14 come from `benchmarks/commands.py`.
 """
 
 import os
@@ -87,40 +87,6 @@ def test_01_both_tables_have_the_original_columns_and_more_only_in_wide_mode(
     assert [cell.strip() for cell in listed.splitlines()[1].split("|")][1::2] == ["done", "hello world"]
     for things, plain in (("workers", workers), ("tasks", listed)):
         assert len(column_names(schedctl(things, "ls", "-o", "wide").stdout)) > len(column_names(plain))
-
-
-def test_02_every_one_of_many_short_commands_is_done_with_its_own_output(system: Fleet, tmp_path: Path) -> None:
-    system.join(*FOUR_HOSTS)
-    ran = tmp_path / "ran"
-
-    silent = submit_in_batches(system, [NewCommand(argv=["true"])] * 500)
-    telling = submit_in_batches(system, numbered(500, ran))
-
-    assert {(one.state, one.exit_code) for one in system.wait_settled(silent)} == {("done", 0)}
-    commands = system.wait_settled(telling)
-    assert_each_ran_once(commands, ran)
-    assert {one.worker.name for one in commands if one.worker} == set(FOUR_HOSTS)
-
-
-def test_02_none_is_lost_or_runs_twice_while_agents_are_killed_and_return_and_the_broker_forgets(
-    processes: Processes, valkey_server: ValkeyServer, database_url: str, tmp_path: Path
-) -> None:
-    ran = tmp_path / "ran"
-    count, kills = 600, 5
-    with fleet(processes, valkey_server, database_url) as system:
-        system.start_control(SCHEDULER_SILENCE_TIMEOUT_S="300")
-        system.start_clock()
-        system.join(*FOUR_HOSTS)
-
-        ids = submit_in_batches(system, numbered(count, ran))
-        for kill in range(kills):
-            wait_progress(ids, count * kill // (kills + 1))
-            system.kill_agents()
-            if kill in (1, 3):
-                system.broker.flush()
-            system.return_agents()
-
-        assert_each_ran_once(system.wait_settled(ids, timeout_s=300), ran)
 
 
 def test_03_without_workers_the_very_commands_that_were_returned_become_dead_with_the_reason(system: Fleet) -> None:
