@@ -6,9 +6,11 @@ it would be repeated.
 """
 
 import logging
+import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from celery import Celery, current_app
@@ -114,8 +116,11 @@ def publish_after_commit(orders: Mapping[str, Sequence[Order]]) -> None:
 
 
 def publish(orders: Mapping[str, Sequence[Order]]) -> None:
-    """Sends now. A broker that is away is logged, never raised."""
-    _transport.send(orders)
+    """Sends now, or with the rest of what is sent together. A broker that is away is logged, never raised."""
+    if _open.sending is None:
+        _transport.send(orders)
+    else:
+        _open.sending.add(orders)
 
 
 def tell_after_commit(audience: str, order: Order) -> None:
@@ -129,4 +134,49 @@ def wake_after_commit() -> None:
 
 
 def wake() -> None:
-    _transport.wake()
+    if _open.sending is None:
+        _transport.wake()
+    else:
+        _open.sending.woken = True
+
+
+class Sending:
+    """What one thread sends together: one message to each host instead of several, and one wake."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, list[Order]] = {}
+        self.woken = False
+
+    def add(self, orders: Mapping[str, Sequence[Order]]) -> None:
+        for host, more in orders.items():
+            self._orders.setdefault(host, []).extend(more)
+
+    def take_wake(self) -> bool:
+        """Whether pending commands were to be placed; whoever asks does it."""
+        woken, self.woken = self.woken, False
+        return woken
+
+    def go(self) -> None:
+        """Sends all."""
+        if self._orders:
+            _transport.send(self._orders)
+        if self.woken:
+            _transport.wake()
+
+
+class _Open(threading.local):
+    sending: Sending | None = None
+
+
+_open = _Open()
+
+
+@contextmanager
+def together() -> Iterator[Sending]:
+    """What this thread sends within leaves at the end, also where that is an error: it tells of what was committed."""
+    sending = _open.sending = Sending()
+    try:
+        yield sending
+    finally:
+        _open.sending = None
+        sending.go()

@@ -7,14 +7,17 @@ from celery import shared_task
 from django.utils import timezone
 
 from workers import store
-from workers.dispatch import DISPATCH_TASK
+from workers.dispatch import DISPATCH_TASK, together, wake
 from workers.protocol import ENROL_TASK, REPORTS_TASK
 
 
 @shared_task(name=REPORTS_TASK)
 def apply_reports(envelope: str) -> None:
-    """Applies what one agent reports."""
-    store.receive_reports(envelope, timezone.now())
+    """Applies what one agent reports, and gives the slots that came free to commands that wait."""
+    with together() as sending:
+        store.receive_reports(envelope, timezone.now())
+        if sending.take_wake() and store.place_pending(timezone.now()):
+            wake()
 
 
 @shared_task(name=ENROL_TASK)

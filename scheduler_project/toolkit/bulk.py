@@ -42,9 +42,9 @@ def insert_rows(rows: Sequence[Row]) -> None:
     _insert(rows, "")
 
 
-def insert_missing_rows(rows: Sequence[Row]) -> None:
-    """As `insert_rows`, without those that a unique constraint refuses."""
-    _insert(rows, " ON CONFLICT DO NOTHING")
+def insert_missing_rows(rows: Sequence[Row]) -> int:
+    """As `insert_rows`, without those that a unique constraint refuses. Returns how many were stored."""
+    return _insert(rows, " ON CONFLICT DO NOTHING RETURNING 1")
 
 
 def insert_values(
@@ -74,15 +74,16 @@ class _Given:
     values: list[Any]
 
 
-def _insert(rows: Sequence[Row], otherwise: str) -> None:
+def _insert(rows: Sequence[Row], ending: str) -> int:
+    """Returns how many rows the ending has returned."""
     if not rows:
-        return
+        return 0
     meta: Any = rows[0]._meta
     fields = _stored_fields(meta)
-    for part in _parts(rows):
-        _insert_part(meta, _columns(part, fields), otherwise)
+    returned = sum(len(_insert_part(meta, _columns(part, fields), ending)) for part in _parts(rows))
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias
+    return returned
 
 
 def _insert_part(meta: Any, columns: _Columns, ending: str) -> list[tuple[Any, ...]]:

@@ -4,7 +4,7 @@ Invariant: a command is sent under an attempt that its row already carries when 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import random
@@ -36,8 +36,10 @@ def place_pending(now: datetime) -> bool:
     due = _due(now)
     if not due.exists():
         return False
-    limit = int(min(_room(), BATCH_SIZE))
-    return limit > 0 and _place(due, limit, now, again_at=None) == limit
+    with transaction.atomic():
+        crew = _muster()
+        limit = crew.room()
+        return limit > 0 and _place(due, crew, limit, now, again_at=None) == limit
 
 
 def place_after_commit(count: int, now: datetime) -> None:
@@ -60,13 +62,31 @@ def tell_waiting(now: datetime) -> None:
     """Has those that wait for a slot say so, and those that waited too long end; one batch of them."""
     untold = _due(now).filter(Q(reason="") | Q(start_by__lte=now))
     if untold.exists():
-        _place(untold, BATCH_SIZE, now, again_at=now)
+        with transaction.atomic():
+            _place(untold, _muster(), BATCH_SIZE, now, again_at=now)
 
 
-def wake_for_room(now: datetime) -> None:
-    """Commands have ended: has those placed, after commit, that waited for a slot."""
-    if _due(now).exists():
-        dispatch.wake_after_commit()
+@dataclass(frozen=True)
+class _Crew:
+    """All workers while their rows are locked: as rows by id, and as placement sees them."""
+
+    workers: Mapping[str, Worker]
+    hosts: Sequence[Host]
+
+    def room(self) -> int:
+        """How many commands are read at most. Without a worker that takes work a batch: each is told why it waits.
+
+        A backlog that waits for slots is thereby not read again and again: what is read is what can be placed.
+        """
+        taking, by = [host for host in self.hosts if host.connected and not host.draining], scorer()
+        return int(min(sum(map(by.room, taking)), BATCH_SIZE)) if taking else BATCH_SIZE
+
+
+def _muster() -> _Crew:
+    """Waits for the workers' locks. Whoever holds them may lock pending commands only where nobody else does."""
+    workers = {worker.id: worker for worker in locked(Worker.objects.order_by("id"))}
+    loads = _loads()
+    return _Crew(workers, [_host(worker, loads.get(worker.id, 0)) for worker in workers.values()])
 
 
 def _due(now: datetime) -> CommandQuerySet:
@@ -74,37 +94,21 @@ def _due(now: datetime) -> CommandQuerySet:
     return Command.objects.filter(~not_yet, state="pending", remind_at__lte=now)
 
 
-def _place(due: CommandQuerySet, limit: int, now: datetime, again_at: datetime | None) -> int:
+def _place(due: CommandQuerySet, crew: _Crew, limit: int, now: datetime, again_at: datetime | None) -> int:
     """Places the first of those that are due, the highest priority first; returns how many it looked at.
 
     `again_at` as in `_write`.
     """
-    with transaction.atomic():
-        commands = list(claimed(due.order_by("-priority", "remind_at", "id"))[:limit])
-        late = [command for command in commands if command.start_by is not None and command.start_by <= now]
-        timely = [command for command in commands if command.start_by is None or command.start_by > now]
-        workers = {worker.id: worker for worker in locked(Worker.objects.order_by("id"))}
-        loads = _loads()
-        hosts = [_host(worker, loads.get(worker.id, 0)) for worker in workers.values()]
-        timely = admit(timely, now)
-        requests = [Request(command.id, on=command.on, avoid=command.worker_id or "") for command in timely]
-        placements, given = place(requests, hosts, scorer(), random)
-        _write_turns(workers, given)
-        _write(timely, placements, workers, now, again_at)
-        _give_up(late, now)
+    commands = list(claimed(due.order_by("-priority", "remind_at", "id"))[:limit])
+    late = [command for command in commands if command.start_by is not None and command.start_by <= now]
+    timely = [command for command in commands if command.start_by is None or command.start_by > now]
+    timely = admit(timely, now)
+    requests = [Request(command.id, on=command.on, avoid=command.worker_id or "") for command in timely]
+    placements, given = place(requests, crew.hosts, scorer(), random)
+    _write_turns(crew.workers, given)
+    _write(timely, placements, crew.workers, now, again_at)
+    _give_up(late, now)
     return len(commands)
-
-
-def _room() -> float:
-    """How many commands can be placed at most. Without any worker that takes work a batch: each is told why it waits.
-
-    A backlog that waits for slots is thereby not read again and again: what is read is what can be placed.
-    """
-    workers = Worker.objects.taking_work().values_list("id", "slots")
-    if not workers:
-        return BATCH_SIZE
-    loads, by = _loads(), scorer()
-    return sum(by.room(Host(id, "", slots=slots, load=loads.get(id, 0))) for id, slots in workers)
 
 
 def _loads() -> dict[str | None, int]:

@@ -20,7 +20,6 @@ from workers.core.states import COMMAND
 from workers.models import Command, CommandAttempt, CommandOutput, Worker
 from workers.protocol import Applied, Ended, Order, Output, Refused, Report, Reports, StopUnit, Unknown, id_of, kind_of
 from workers.store.holding import free
-from workers.store.placing import wake_for_room
 from workers.store.retrying import RETRIED, keep, known_gone, retry
 from workers.store.rows import announce_ended, event_of, locked
 from workers.units import handlers
@@ -48,12 +47,20 @@ def apply_reports(envelope: Reports, now: datetime) -> None:
 
 def apply_command_reports(host: str, reports: Sequence[Report], now: datetime) -> None:
     """Applies reports on commands; the handler of the kind `command`."""
-    ids = {id_of(report.unit) for report in reports}
-    rows = Command.objects.filter(id__in=ids).select_related("worker").defer("argv", "env", "stdin").order_by("id")
-    batch = _Batch(host, {row.id: row for row in locked(rows)}, now)
+    batch = _Batch(host, _reported_on(host, reports), now)
     for report in reports:
         batch.apply(report)
     batch.write()
+
+
+def _reported_on(host: str, reports: Sequence[Report]) -> dict[str, Command]:
+    """The commands by id, locked. Their worker, nearly always the one that reports, is read once for all."""
+    ids = {id_of(report.unit) for report in reports}
+    rows = list(locked(Command.objects.filter(id__in=ids).defer("argv", "env", "stdin").order_by("id")))
+    workers = Worker.objects.in_bulk({row.worker_id for row in rows if row.worker_id})
+    for row in rows:
+        row.worker = workers.get(row.worker_id or "")
+    return {row.id: row for row in rows}
 
 
 def _refuse(worker: Worker | None, envelope: Reports, now: datetime) -> None:
@@ -116,8 +123,8 @@ class _Batch:
             self._judge(command, report)
 
     def write(self) -> None:
-        for fields, commands in self._changed().items():
-            update_rows(commands, fields)
+        changed = [self._commands[command_id] for command_id, fields in self._fields.items() if fields]
+        update_rows(changed, sorted(set().union(*self._fields.values())))
         insert_missing_rows(self._pieces)
         if self._unknown:
             message = f"{self._unknown} reports were on commands that do not exist"
@@ -128,7 +135,7 @@ class _Batch:
         known_gone(self._gone)
         if self._left:
             free(self._left, self._now)
-            wake_for_room(self._now)
+            dispatch.wake_after_commit()
         if self._stops:
             dispatch.publish_after_commit({self._host: list(self._stops.values())})
 
@@ -188,14 +195,6 @@ class _Batch:
                 command_id=command.id, attempt=report.attempt, stream=report.stream, offset=report.offset, data=data
             )
             self._pieces.append(piece)
-
-    def _changed(self) -> dict[tuple[str, ...], list[Command]]:
-        """Commands grouped by the fields that changed, so that each group is one statement."""
-        groups: dict[tuple[str, ...], list[Command]] = {}
-        for command_id, fields in self._fields.items():
-            if fields:
-                groups.setdefault(tuple(sorted(fields)), []).append(self._commands[command_id])
-        return groups
 
 
 def _worker_of(command: Command) -> str:

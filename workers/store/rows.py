@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from django.db import connection, models, transaction
+from django.db.models import F
 
 from scheduler_project.toolkit import events
 from scheduler_project.toolkit.bulk import update_rows
@@ -54,7 +55,12 @@ def announce_ended(commands: Sequence[Command]) -> None:
 def _count(commands: Sequence[Command]) -> None:
     """The workers are locked last, as everywhere, and in the order of their ids."""
     ended = Counter((command.worker_id, command.outcome) for command in commands if command.worker_id)
-    workers = list(locked(Worker.objects.filter(id__in={worker_id for worker_id, _ in ended}).order_by("id")))
+    ids = {worker_id for worker_id, _ in ended}
+    if len(ids) == 1:
+        more = {f"{outcome}_count": F(f"{outcome}_count") + count for (_, outcome), count in ended.items()}
+        Worker.objects.filter(id__in=ids).update(**more)
+        return
+    workers = list(locked(Worker.objects.filter(id__in=ids).order_by("id")))
     for worker in workers:
         for outcome in OUTCOMES:
             field = f"{outcome}_count"

@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from scheduler_project.toolkit import events
+from scheduler_project.toolkit.bulk import insert_missing_rows, insert_rows
 from scheduler_project.toolkit.errors import Conflict, NotFound
 from workers import dispatch, keys
 from workers.core.enrolment import HOST_PREFIX, Known, Offer, TokenText, check_proof, spends_token
@@ -173,18 +174,15 @@ def _nonce(sealed: Sealed) -> SpentNonce:
 
 
 def _spend(sealed: Sealed) -> None:
-    try:
-        with transaction.atomic():
-            _nonce(sealed).save(force_insert=True)
-    except IntegrityError as error:
-        raise Replayed(f"{sealed.claims.nonce} of {sealed.claims.issuer} was taken before") from error
+    if not insert_missing_rows([_nonce(sealed)]):
+        raise Replayed(f"{sealed.claims.nonce} of {sealed.claims.issuer} was taken before")
 
 
 def _first_ones(opened: list[tuple[Sealed, Heartbeat]], refusals: list[Refusal]) -> list[tuple[Sealed, Heartbeat]]:
     """Those that come for the first time; one statement where all do."""
     try:
         with transaction.atomic():
-            SpentNonce.objects.bulk_create([_nonce(sealed) for sealed, _ in opened])
+            insert_rows([_nonce(sealed) for sealed, _ in opened])
     except IntegrityError:
         return [one for one in opened if _spends(one[0], refusals)]
     return opened
