@@ -7,9 +7,11 @@ in the mapping's order by their primary keys.
 from collections.abc import Sequence
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q
 
-from graphs.core.ends import may_start
+from graphs.core.ends import Standing, rules_that_start
+from graphs.core.policy import Policy
+from graphs.core.rules import AFTER_CANCEL, AFTER_ERROR, ALL_COMPLETED, RULES
 from graphs.core.states import COMPONENT, GRAPH
 
 
@@ -25,13 +27,19 @@ class GraphQuerySet(models.QuerySet["Graph"]):
         return self.exclude(state__in=GRAPH.final)
 
     def starting_things(self) -> "GraphQuerySet":
-        """Graphs in which something new may be started: not over, nothing failed, nobody cancelled them."""
-        return self.filter(state__in=("pending", "running"), errored=0, cancel_requested_at__isnull=True)
+        """Graphs in which something may be started: neither over nor paused, and with room for more."""
+        room = Q(parallel=0) | Q(running__lt=F("parallel"))
+        return self.filter(room, state__in=("pending", "running"), paused_at__isnull=True)
 
-    def with_ready(self, backends: Sequence[str]) -> "GraphQuerySet":
-        """Graphs with components that may be started now by these providers."""
-        ready = Component.objects.ready().filter(graph=models.OuterRef("pk"), backend__in=backends)
-        return self.starting_things().filter(models.Exists(ready))
+    def with_ready(self, backends: Sequence[str], shut: Sequence[str] = ()) -> "GraphQuerySet":
+        """Graphs with components that may be started now by these providers, the words in `shut` left out."""
+        ready = Component.objects.ready().filter(graph=OuterRef("pk"), backend__in=backends)
+        if shut:
+            ready = ready.exclude(provider__in=shut)
+        usual = Q(Exists(ready), errored__lte=F("forgiven"), cancel_requested_at__isnull=True)
+        after_error = Q(Exists(ready.filter(rule__in=AFTER_ERROR)), has_rules=True, cancel_requested_at__isnull=True)
+        after_cancel = Q(Exists(ready.filter(rule__in=AFTER_CANCEL)), has_rules=True)
+        return self.starting_things().filter(usual | after_error | after_cancel)
 
 
 class Graph(models.Model):
@@ -52,7 +60,23 @@ class Graph(models.Model):
     state = models.CharField(max_length=16, choices=[(s, s) for s in GRAPH.states], default="pending")
     reason = models.TextField(blank=True, help_text="why it is in this state")
     version = models.PositiveBigIntegerField(default=0, help_text="grows with every change of the graph")
+    events = models.PositiveBigIntegerField(default=0, help_text="the number of its last event")
+    run = models.PositiveIntegerField(default=1, help_text="grows when it goes on after its end; each run ends once")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True, help_text="nothing new is started since then")
+    parallel = models.PositiveIntegerField(default=0, help_text="how many components may run at once; 0 for any number")
+    has_rules = models.BooleanField(default=False, help_text="whether a component has another rule than all_completed")
+    needs_attention = models.PositiveIntegerField(default=0, help_text="components whose fate a person must decide")
+    forgiven = models.PositiveIntegerField(default=0, help_text="failed components that do not stop it any more")
+    parent = models.ForeignKey(
+        "Component",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="children",
+        help_text="the component of another graph that this graph carries out",
+    )
+    depth = models.PositiveSmallIntegerField(default=0, help_text="how many graphs it is inside of")
     waiting = models.PositiveIntegerField(default=0)
     running = models.PositiveIntegerField(default=0)
     completed = models.PositiveIntegerField(default=0)
@@ -84,9 +108,20 @@ class Graph(models.Model):
         return {state: getattr(self, state) for state in COMPONENT.states}
 
     @property
-    def starts_things(self) -> bool:
-        """Whether something new may be started in it."""
-        return self.state not in GRAPH.final and may_start(self.counts, self.cancel_requested_at is not None)
+    def standing(self) -> Standing:
+        """The graph as a whole, for the decisions of `graphs.core`."""
+        cancelled = self.cancel_requested_at is not None
+        return Standing(self.counts, cancelled, self.paused_at is not None, self.forgiven, self.has_rules)
+
+    @property
+    def rules_that_start(self) -> tuple[str, ...]:
+        """The rules whose components may be started in it now."""
+        return () if self.state in GRAPH.final else rules_that_start(self.standing)
+
+    @property
+    def room(self) -> int | None:
+        """How many more components may run in it; None for any number."""
+        return max(self.parallel - self.running, 0) if self.parallel else None
 
 
 class ComponentQuerySet(models.QuerySet["Component"]):
@@ -119,7 +154,15 @@ class Component(models.Model):
     position = models.PositiveIntegerField(default=0, help_text="its place in the order of the edges that lead to it")
     timeout_s = models.FloatField(default=0, help_text="how long a reply is awaited; 0 for the setting's value")
     attempts = models.PositiveIntegerField(default=1, help_text="how often it is sent while no reply comes in time")
-    blockers = models.PositiveIntegerField(default=0, help_text="dependencies that are not completed")
+    rule = models.CharField(max_length=16, choices=[(rule, rule) for rule in RULES], default=ALL_COMPLETED)
+    policy = models.JSONField(null=True, blank=True, help_text="what it asks for beyond the defaults")
+    blockers = models.PositiveIntegerField(default=0, help_text="what its rule is missing, and one until retry_at")
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="not sent again before")
+    seen_at = models.DateTimeField(null=True, blank=True, help_text="the last sign that this attempt is at work")
+    needs_attention = models.BooleanField(default=False, help_text="a person must decide what became of this attempt")
+    silent = models.BooleanField(default=False, help_text="nobody knows what became of the last attempt")
+    forgiven = models.BooleanField(default=False, help_text="failed, and does not stop its graph any more")
+    decided_by = models.CharField(max_length=150, blank=True, help_text="who gave it this state by hand")
     handle = models.CharField(max_length=64, blank=True, help_text="the provider's own id of this attempt")
     started_at = models.DateTimeField(null=True, blank=True, help_text="when this attempt was claimed")
     sent_at = models.DateTimeField(null=True, blank=True, help_text="when this attempt was known to be sent")
@@ -142,12 +185,19 @@ class Component(models.Model):
                 condition=Q(part="changes", state="waiting", blockers=0),
             ),
             models.Index(fields=["handle"], name="component_running_handle", condition=Q(state="running")),
+            models.Index(fields=["backend"], name="component_running_backend", condition=Q(state="running")),
+            models.Index(fields=["retry_at"], name="component_to_retry", condition=Q(retry_at__isnull=False)),
             models.Index(fields=["resend_at"], name="component_to_resend", condition=Q(resend_at__isnull=False)),
             models.Index(fields=["deadline_at"], name="component_deadline", condition=Q(deadline_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
         return f"{self.component_id} {self.state}".strip()
+
+    @property
+    def wishes(self) -> Policy:
+        """Its attempts, delays and deadlines."""
+        return Policy.of(self.policy).within(self.timeout_s)
 
 
 class Edge(models.Model):
@@ -163,3 +213,51 @@ class Edge(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source_id or 'start'} → {self.destination_id or 'end'}"
+
+
+class Attempt(models.Model):
+    """An attempt that has ended, kept where its component's row does not tell it: it failed, or was not the first."""
+
+    component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="history")
+    number = models.PositiveIntegerField()
+    run = models.PositiveIntegerField(help_text="the run of the graph that it was part of")
+    outcome = models.CharField(max_length=16, help_text="completed, errored, cancelled, skipped, or unknown")
+    reason = models.TextField(blank=True)
+    handle = models.CharField(max_length=64, blank=True, help_text="the provider's own id of it")
+    reply = models.TextField(blank=True, help_text="the beginning of what came back, secrets masked")
+    decided_by = models.CharField(max_length=150, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["component", "number"], name="one_row_per_component_attempt")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} {self.outcome}"
+
+
+class Circuit(models.Model):
+    """What is known of a word in `_provider` that did not answer of late. Nothing is sent to it before `retry_at`."""
+
+    provider = models.CharField(max_length=255, primary_key=True, help_text="as in _provider")
+    failures = models.PositiveIntegerField(default=0, help_text="attempts in a row that it did not answer")
+    openings = models.PositiveIntegerField(default=0, help_text="how often it was left alone")
+    reason = models.TextField(blank=True)
+    failed_at = models.DateTimeField()
+    opened_at = models.DateTimeField(null=True, blank=True)
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="one component is sent then, to see")
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.failures} without an answer"
+
+
+class ProviderLimit(models.Model):
+    """The lock of a provider that carries out a bounded number of components at once."""
+
+    alias = models.CharField(max_length=64, primary_key=True)
+
+    def __str__(self) -> str:
+        return self.alias

@@ -43,6 +43,8 @@ def diagram(machine: StateMachine) -> str:
         lines += [f"    {state} --> {after}" for after in machine.states if after in following]
         if state in machine.final:
             lines.append(f"    {state} --> [*]")
+        again = machine.reopening.get(state, frozenset())
+        lines += [f"    {state} --> {after}: by hand" for after in machine.states if after in again]
     return "```mermaid\nstateDiagram-v2\n" + "\n".join(lines) + "\n```\n"
 
 

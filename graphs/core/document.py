@@ -13,7 +13,9 @@ from graphs.core import words
 from graphs.core.edges import EdgeSpec, circle_fault, dependencies_in, read_edges, unreached
 from graphs.core.heading import read_head
 from graphs.core.order import find_cycles, levels, not_before
+from graphs.core.policy import Policy, policy_faults, policy_of
 from graphs.core.references import Actor, Reading, World, references
+from graphs.core.rules import ALL_COMPLETED
 from graphs.core.templating import ERNEST, Templating, templating_of
 from graphs.core.values import kind_of, shown, value_faults
 from scheduler_project.toolkit.collector import collector_at_rest
@@ -41,14 +43,14 @@ class ComponentSpec:
     path: str
 
     @property
-    def timeout_s(self) -> float:
-        """How long a reply is awaited; 0 where the component does not say."""
-        return float(self.document.get(words.TIMEOUT_KEY) or 0)
+    def policy(self) -> Policy:
+        """Its attempts, delays and deadlines."""
+        return policy_of(self.document)
 
     @property
-    def attempts(self) -> int:
-        """How often it is sent, in all, while no reply comes in time."""
-        return int(self.document.get(words.ATTEMPTS_KEY) or 1)
+    def rule(self) -> str:
+        """When it may start."""
+        return str(self.document.get(words.RULE_KEY) or ALL_COMPLETED)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class GraphSpec:
     dependencies: Mapping[str, set[str]]
     levels: Sequence[Sequence[str]]
     readings: Sequence[Reading]
+
+    @property
+    def parallel(self) -> int:
+        """How many of its components may run at the same time; 0 for any number."""
+        return int((self.options or {}).get(words.PARALLEL_OPTION) or 0)
 
 
 def no_provider_faults(provider: str, document: Mapping[str, Any], path: str) -> Sequence[Fault]:
@@ -200,25 +207,10 @@ def _change_faults(change: ComponentSpec, provider_faults: ProviderFaults, templ
     if given not in (None, "", *INITIAL_STATES):
         told = f"{shown(given)} is none of {', '.join(INITIAL_STATES)}"
         faults.append(Fault(f"{change.path}.{words.STATE_KEY}", told))
-    faults += _policy_faults(change.document, change.path)
+    faults += policy_faults(change.document, change.path)
     if not faults:
         faults += provider_faults(change.provider, change.document, change.path)
     return faults
-
-
-def _policy_faults(document: Mapping[str, Any], path: str) -> list[Fault]:
-    faults: list[Fault] = []
-    timeout_s = document.get(words.TIMEOUT_KEY)
-    if timeout_s is not None and not _is_number(timeout_s, int | float, words.TIMEOUT_S_MAX):
-        faults.append(Fault(f"{path}.{words.TIMEOUT_KEY}", "must be a number of seconds above 0"))
-    attempts = document.get(words.ATTEMPTS_KEY)
-    if attempts is not None and not _is_number(attempts, int, words.ATTEMPTS_MAX):
-        faults.append(Fault(f"{path}.{words.ATTEMPTS_KEY}", f"must be a whole number from 1 to {words.ATTEMPTS_MAX}"))
-    return faults
-
-
-def _is_number(value: Any, kind: Any, largest: float) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool) and 0 < value <= largest
 
 
 def token_problem(value: Any, templating: Templating = ERNEST) -> str:

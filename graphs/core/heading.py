@@ -95,4 +95,9 @@ class _Reader:
             return None
         if value is not None and value.get(OPTION, "ernest") not in list(BY_NAME):
             self.faults.append(Fault(f"options.{OPTION}", f"is none of {', '.join(BY_NAME)}"))
+        parallel = (value or {}).get(words.PARALLEL_OPTION)
+        whole = isinstance(parallel, int) and not isinstance(parallel, bool)
+        if parallel is not None and not (whole and 0 < parallel <= words.PARALLEL_MAX):
+            why = f"must be a whole number from 1 to {words.PARALLEL_MAX}"
+            self.faults.append(Fault(f"options.{words.PARALLEL_OPTION}", why))
         return value

@@ -1,7 +1,8 @@
 """The state machines of graphs and their components.
 
-A running component goes back to waiting when its send is not known to have happened, or when no reply came in time and
-its mapping allows another attempt; it is then sent again under the next attempt.
+A running component goes back to waiting when it may be sent again: its send is not known to have happened, or its
+attempt failed and its mapping allows another; it is then sent under the next attempt. Out of a final state only a
+person's decision leads: a resume, a retry, a mark.
 """
 
 from scheduler_project.toolkit.states import StateMachine
@@ -9,12 +10,18 @@ from scheduler_project.toolkit.states import StateMachine
 COMPONENT = StateMachine(
     "component",
     {
-        "waiting": frozenset({"running", "errored", "cancelled", "skipped"}),
-        "running": frozenset({"completed", "errored", "cancelled", "waiting"}),
+        "waiting": frozenset({"running", "completed", "errored", "cancelled", "skipped"}),
+        "running": frozenset({"completed", "errored", "cancelled", "skipped", "waiting"}),
         "completed": frozenset(),
         "errored": frozenset(),
         "cancelled": frozenset(),
         "skipped": frozenset(),
+    },
+    reopening={
+        "completed": frozenset({"waiting"}),
+        "errored": frozenset({"waiting", "running", "completed", "skipped"}),
+        "cancelled": frozenset({"waiting", "running", "completed", "skipped"}),
+        "skipped": frozenset({"waiting", "completed"}),
     },
 )
 
@@ -26,5 +33,10 @@ GRAPH = StateMachine(
         "completed": frozenset(),
         "errored": frozenset(),
         "cancelled": frozenset(),
+    },
+    reopening={
+        "completed": frozenset({"running"}),
+        "errored": frozenset({"running"}),
+        "cancelled": frozenset({"running"}),
     },
 )

@@ -1,6 +1,7 @@
 """Who carries components out: providers by alias, from the setting `GRAPH_PROVIDERS`.
 
-The setting maps an alias to `{"BACKEND": "dotted.path.of.a.Provider", "OPTIONS": {…}}`. A component's `_provider` that
+The setting maps an alias to `{"BACKEND": "dotted.path.of.a.Provider", "OPTIONS": {…}}`; the option `at_once`, of every
+provider, bounds how many components it carries out at the same time. A component's `_provider` that
 is an alias goes to that provider; every other one goes to the alias `nats`, where it is the subject's last token.
 """
 
@@ -35,11 +36,15 @@ def provider(alias: str) -> Provider:
         raise ConfigurationError(f"GRAPH_PROVIDERS has no {alias!r}; it has {', '.join(aliases())}")
     try:
         backend = import_string(configured["BACKEND"])
-        made = backend(alias, **configured.get("OPTIONS", {}))
-    except (ImportError, KeyError, TypeError) as error:
+        options = dict(configured.get("OPTIONS", {}))
+        at_once = int(options.pop("at_once", 0))
+        made = backend(alias, **options)
+    except (ImportError, KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"GRAPH_PROVIDERS[{alias!r}] cannot be used: {error}") from error
     if not isinstance(made, Provider):
         raise ConfigurationError(f"GRAPH_PROVIDERS[{alias!r}] is no graphs.providers.base.Provider")
+    if at_once:
+        made.at_once = at_once
     return made
 
 

@@ -3,7 +3,7 @@
 Invariant: `start` is called once per (component, attempt), after or within the transaction that made it running.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,10 @@ from scheduler_project.toolkit.errors import Fault
 
 @dataclass(frozen=True)
 class Send:
-    """One component as it goes out: templates filled in, `service` and `_state: running` in its document."""
+    """One component as it goes out: templates filled in, `service` and `_state: running` in its document.
+
+    `previous_handle` is that of the attempt before, where its graph is resumed.
+    """
 
     pk: int
     graph_id: str
@@ -25,6 +28,7 @@ class Send:
     verb: str
     provider: str
     document: Mapping[str, Any]
+    previous_handle: str = ""
 
 
 class Provider:
@@ -35,11 +39,19 @@ class Provider:
     `sends_after_commit`: `start` only arranges that they are sent once that transaction has committed, so until they
     are known to be sent they are looked after like those of a link.
     `supports_cancel`: `cancel` has an effect.
+    `supports_begun`: `begun` can tell what has begun; those on NATS say it by themselves.
+    `waits_for_people`: nothing is in flight while a component runs, so cancelling need not wait for it.
+    `opaque_keys` of a document are handed on as they are: templates in them are not ours to fill in.
+    `at_once` is how many components it carries out at the same time, 0 for any number; from `OPTIONS` of the setting.
     """
 
     supports_transaction = False
     sends_after_commit = False
     supports_cancel = False
+    supports_begun = False
+    waits_for_people = False
+    opaque_keys: Sequence[str] = ()
+    at_once = 0
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -66,3 +78,11 @@ class Provider:
 
     def cancel(self, handles: Sequence[str], now: datetime, actor: str) -> None:
         """Stops what is in flight under these handles."""
+
+    def begun(self, handles: Sequence[str]) -> Collection[str]:
+        """Those of these handles whose work has begun."""
+        return ()
+
+    def lapse(self, document: Mapping[str, Any]) -> str:
+        """How a component ends whose time is up, where there is no doubt what became of it; else empty."""
+        return ""

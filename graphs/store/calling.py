@@ -15,8 +15,8 @@ from graphs.core.calls import Outcome
 from graphs.core.replies import Reply
 from graphs.core.words import TIMEOUT_S_MAX
 from graphs.models import Component
-from graphs.store.claiming import deadline
 from graphs.store.moving import settle_replies
+from graphs.store.times import deadline_of
 from scheduler_project.toolkit.errors import Conflict, NotFound
 
 SALT = "graphs.callback"
@@ -35,7 +35,7 @@ def settle_call(row: Component, outcome: Outcome, now: datetime) -> None:
     """What an answer means for the attempt that `row` shows; one that awaits its callback gets its usual deadline."""
     if outcome.state == "awaiting":
         running = Component.objects.changes().filter(pk=row.pk, attempt=row.attempt, state="running")
-        running.update(deadline_at=deadline(row.timeout_s, row.started_at or now))
+        running.update(deadline_at=deadline_of(row))
         return
     report = Report(row.component_id, outcome.state, outcome.reason, row.attempt)
     settle_replies([Reply(row.graph_id, report, outcome.document)], now)

@@ -19,10 +19,11 @@ from graphs.export import outline
 from graphs.models import Component, Graph
 from graphs.providers import alias_of, component_faults, provider
 from graphs.providers.base import Send
-from graphs.store.ending import end_if_over
-from graphs.store.rows import LostRace, batches, in_graphs, moved, save_counts, swap
+from graphs.store.gates import lock, ready_rows
+from graphs.store.ledger import Ledger
+from graphs.store.rows import LostRace, batches, in_graphs, moved, swap
+from graphs.store.times import deadline_of
 from scheduler_project.toolkit.bulk import update_rows
-from scheduler_project.toolkit.events import NewEvent, record
 
 CLAIM_BATCH = 500
 FILLED_IN = ("document", "type", "verb", "provider", "backend")
@@ -30,30 +31,29 @@ FILLED_IN = ("document", "type", "verb", "provider", "backend")
 
 @dataclass(frozen=True)
 class Claimed:
-    """What is now running: `sends` are to be sent by the caller; `more` when the batch was full."""
+    """What is now running: `sends` are to be sent by the caller; `more` when the batch was full, `any` unless empty."""
 
     sends: tuple[Send, ...] = ()
     more: bool = False
+    any: bool = False
 
 
-def claim_ready(graphs: Mapping[str, Graph], backends: Sequence[str], now: datetime) -> Claimed:
-    """Claims what is ready in these locked graphs for these providers, at most one batch."""
-    open_graphs = [key for key, graph in graphs.items() if graph.starts_things]
+def claim_ready(ledger: Ledger, backends: Sequence[str]) -> Claimed:
+    """Claims what is ready in the locked graphs for these providers, at most one batch."""
+    open_graphs = {key: graph for key, graph in ledger.graphs.items() if graph.rules_that_start}
     if not open_graphs or not backends:
         return Claimed()
-    ready = Component.objects.ready().filter(graph_id__in=open_graphs, backend__in=backends)
-    rows = list(ready[:CLAIM_BATCH])
+    gate = lock(backends, ledger)
+    rows, more = ready_rows(gate, open_graphs, CLAIM_BATCH, ledger.now)
     if not rows:
         return Claimed()
-    started, failed = _prepare(rows, graphs)
-    _write_started(started, now)
-    _write_failed(failed, now)
+    started, failed = _prepare(rows, ledger.graphs)
+    _write_started(started, ledger.now)
+    _write_failed(failed, ledger.now)
     claimed = [one.row for one in started]
-    record([*_count(graphs, claimed, failed, now), *(moved(row, "waiting") for row in (*claimed, *failed))], now)
-    sends = _start_here(started, now)
-    for graph in graphs.values():
-        end_if_over(graph, now)
-    return Claimed(tuple(sends), more=len(rows) == CLAIM_BATCH)
+    _count(ledger, claimed, failed)
+    ledger.tell(*(moved(row, "waiting") for row in (*claimed, *failed)))
+    return Claimed(tuple(_start_here(started, ledger.now)), more, any=True)
 
 
 @dataclass(frozen=True)
@@ -114,53 +114,43 @@ def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[st
 
 def _write_started(started: Sequence[_Started], now: datetime) -> None:
     """Compare-and-set of state and attempt. What templates gave is kept with the row."""
-    alike: dict[tuple[bool, int, float], list[int]] = defaultdict(list)
+    alike: dict[tuple[bool, int, datetime | None], list[int]] = defaultdict(list)
     for one in started:
-        here = provider(one.row.backend).is_sent_in_transaction
-        alike[here, one.row.attempt, one.row.timeout_s].append(one.row.pk)
-    for (here, attempt, timeout_s), pks in alike.items():
-        times = {"sent_at": now, "resend_at": None, "deadline_at": None} if here else _times(timeout_s, now)
+        row = one.row
+        here = provider(row.backend).is_sent_in_transaction
+        row.started_at, row.seen_at, row.needs_attention = now, None, False
+        alike[here, row.attempt, deadline_of(row)].append(row.pk)
+    resend_at = now + timedelta(seconds=settings.GRAPH_RESEND_S)
+    clear = {"seen_at": None, "decided_by": "", "ended_at": None}
+    for (here, attempt, deadline_at), pks in alike.items():
+        times = {"started_at": now, "sent_at": now if here else None, "resend_at": None if here else resend_at}
         for batch in batches(pks):
             rows = Component.objects.filter(pk__in=batch, state="waiting", attempt=attempt)
-            if rows.update(state="running", reason="", attempt=attempt + 1, started_at=now, **times) != len(batch):
+            moved_on = {"state": "running", "reason": "", "attempt": attempt + 1, "deadline_at": deadline_at}
+            if rows.update(**moved_on, **times, **clear) != len(batch):
                 raise LostRace
     for one in started:
         one.row.state, one.row.reason, one.row.attempt = "running", "", one.row.attempt + 1
+        one.row.decided_by = ""
     update_rows([one.row for one in started if one.filled_in], FILLED_IN)
-
-
-def _times(timeout_s: float, now: datetime) -> dict[str, datetime | None]:
-    """When a send that is not known to have happened is repeated, and until when a reply is awaited."""
-    resend_at = now + timedelta(seconds=settings.GRAPH_RESEND_S)
-    return {"sent_at": None, "resend_at": resend_at, "deadline_at": deadline(timeout_s, now)}
-
-
-def deadline(timeout_s: float, now: datetime) -> datetime | None:
-    """Until when a reply is awaited; None for ever."""
-    within_s = timeout_s or settings.GRAPH_REPLY_TIMEOUT_S
-    return now + timedelta(seconds=within_s) if within_s else None
 
 
 def _write_failed(failed: Sequence[Component], now: datetime) -> None:
     for row in failed:
-        row.state = "errored"
-    swap(failed, "waiting", ended_at=now)
+        row.state, row.decided_by, row.silent = "errored", "", False
+    swap([(row, "waiting") for row in failed], ended_at=now, deadline_at=None)
 
 
-def _count(
-    graphs: Mapping[str, Graph], started: Sequence[Component], failed: Sequence[Component], now: datetime
-) -> list[NewEvent]:
-    """Brings the graphs' counters up to date. Returns events to record."""
+def _count(ledger: Ledger, started: Sequence[Component], failed: Sequence[Component]) -> None:
+    """Brings the graphs' counters up to date."""
     begun = Counter(row.graph_id for row in started)
     broken = Counter(row.graph_id for row in failed)
-    events: list[NewEvent] = []
     for key in begun | broken:
-        graph = graphs[key]
+        graph = ledger.graphs[key]
         graph.waiting -= begun[key] + broken[key]
         graph.running += begun[key]
         graph.errored += broken[key]
-        events += save_counts(graph, now)
-    return events
+        ledger.alter(graph)
 
 
 def _start_here(started: Sequence[_Started], now: datetime) -> list[Send]:
@@ -190,4 +180,5 @@ def _send(one: _Started) -> Send:
         verb=one.row.verb,
         provider=one.row.provider,
         document=one.document,
+        previous_handle=one.row.handle,
     )

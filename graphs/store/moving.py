@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from django.db import transaction
 from django.db.models import Q
 
 from graphs.core.advance import Report
@@ -13,10 +12,13 @@ from graphs.providers import aliases, provider
 from graphs.providers.base import Send
 from graphs.store.claiming import Claimed, claim_ready
 from graphs.store.commands import ended_commands, replies_of
+from graphs.store.gates import look
 from graphs.store.hints import hint_bridge
-from graphs.store.rows import BATCH, GRAPHS_PER_TRANSACTION, batches, locked
+from graphs.store.ledger import writing
+from graphs.store.rows import BATCH, GRAPHS_PER_TRANSACTION, batches
 from graphs.store.settling import reported_rows, settle
-from scheduler_project.toolkit.events import NewEvent, record
+from graphs.store.times import note_begun
+from scheduler_project.toolkit.events import NewEvent
 from workers.models import Command
 
 SWEEP_BATCH = 500
@@ -42,12 +44,11 @@ def apply_replies(replies: Sequence[Reply], backends: Sequence[str], now: dateti
     for batch in batches(replies, BATCH):
         for graph_ids in batches(sorted({reply.graph_id for reply in batch}), GRAPHS_PER_TRANSACTION):
             part = [reply for reply in batch if reply.graph_id in set(graph_ids)]
-            with transaction.atomic():
-                graphs = locked(graph_ids)
-                _record_unknown([reply for reply in part if reply.graph_id not in graphs], now)
-                known = [reply for reply in part if reply.graph_id in graphs]
-                settle(graphs, known, reported_rows(known), now)
-                claimed = claim_ready(graphs, backends, now)
+            with writing(graph_ids, now) as ledger:
+                ledger.tell(*_unknown([reply for reply in part if reply.graph_id not in ledger.graphs]))
+                known = [reply for reply in part if reply.graph_id in ledger.graphs]
+                settle(ledger, known, reported_rows(known))
+                claimed = claim_ready(ledger, backends)
             sends += claimed.sends
             more = more or claimed.more
     return Claimed(tuple(sends), more)
@@ -55,18 +56,19 @@ def apply_replies(replies: Sequence[Reply], backends: Sequence[str], now: dateti
 
 def claim(graph_ids: Iterable[str], backends: Sequence[str], now: datetime) -> Claimed:
     """Starts what is ready in these graphs for `backends`, at most one batch."""
-    with transaction.atomic():
-        return claim_ready(locked(graph_ids), backends, now)
+    with writing(graph_ids, now) as ledger:
+        return claim_ready(ledger, backends)
 
 
 def claim_any(backends: Sequence[str], now: datetime) -> Claimed:
     """Starts what is ready in any graph for `backends`, at most one batch."""
-    ready = Graph.objects.with_ready(backends).order_by("serial").values_list("pk", flat=True)
+    gate = look(backends, now)
+    ready = Graph.objects.with_ready(gate.open_backends, gate.shut).order_by("serial").values_list("pk", flat=True)
     graph_ids = list(ready[:GRAPHS_PER_TRANSACTION])
     if not graph_ids:
         return Claimed()
     claimed = claim(graph_ids, backends, now)
-    return Claimed(claimed.sends, claimed.more or len(graph_ids) == GRAPHS_PER_TRANSACTION)
+    return Claimed(claimed.sends, claimed.more or (claimed.any and len(graph_ids) == GRAPHS_PER_TRANSACTION))
 
 
 def mark_sent(sends: Sequence[Send], now: datetime) -> None:
@@ -82,7 +84,8 @@ def mark_sent(sends: Sequence[Send], now: datetime) -> None:
 def refuse_sends(refused: Sequence[tuple[Send, str]], now: datetime) -> None:
     """These components could not be sent and never will be: they fail, each with its reason."""
     replies = [
-        Reply(send.graph_id, Report(send.component_id, "errored", reason, send.attempt), {}) for send, reason in refused
+        Reply(send.graph_id, Report(send.component_id, "errored", reason, send.attempt, final=True), {})
+        for send, reason in refused
     ]
     apply_replies(replies, (), now)
 
@@ -120,14 +123,14 @@ def sweep(now: datetime) -> None:
 
 
 def settle_due(now: datetime) -> None:
-    """Gives up on replies that are overdue, and puts back what is not known to have been sent."""
-    due = Q(resend_at__lte=now) | Q(deadline_at__lte=now)
-    found = Component.objects.changes().filter(due, state="running").order_by("id")
+    """Acts on deadlines: gives up on replies that are overdue, puts back what is not known to have been sent."""
+    due = Q(resend_at__lte=now) | Q(deadline_at__lte=now) | Q(retry_at__lte=now)
+    found = Component.objects.changes().filter(due, state__in=("running", "waiting")).order_by("id")
     keys = dict(found.values_list("pk", "graph_id")[:SWEEP_BATCH])
     for graph_ids in batches(sorted(set(keys.values())), GRAPHS_PER_TRANSACTION):
-        with transaction.atomic():
-            graphs = locked(graph_ids)
-            settle(graphs, (), list(found.filter(pk__in=list(keys), graph_id__in=graph_ids)), now)
+        with writing(graph_ids, now) as ledger:
+            rows = list(found.filter(pk__in=list(keys), graph_id__in=graph_ids))
+            settle(ledger, (), note_begun(rows, now))
 
 
 def _for_a_bridge(now: datetime) -> GraphQuerySet:
@@ -135,8 +138,8 @@ def _for_a_bridge(now: datetime) -> GraphQuerySet:
     return Graph.objects.filter(Q(announce_at__lte=now) | Q(pk__in=Graph.objects.with_ready(elsewhere()).values("pk")))
 
 
-def _record_unknown(replies: Sequence[Reply], now: datetime) -> None:
-    events = [
+def _unknown(replies: Sequence[Reply]) -> list[NewEvent]:
+    return [
         NewEvent(
             "component.report_ignored",
             f"graph:{reply.graph_id}",
@@ -146,4 +149,3 @@ def _record_unknown(replies: Sequence[Reply], now: datetime) -> None:
         )
         for reply in replies
     ]
-    record(events, now)

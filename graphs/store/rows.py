@@ -1,19 +1,17 @@
-"""Small pieces that all writers of this package share: the lock on graphs, batches, events of components."""
+"""Small pieces that all writers of this package share: the lock on graphs, batches, events and moves of components."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import reduce
 from itertools import islice
 from operator import or_
 from typing import Any, TypeVar
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Exists, Q
 
 from graphs.core.states import COMPONENT
-from graphs.models import Component, Graph
-from scheduler_project.toolkit.bulk import update_rows
+from graphs.models import Circuit, Component, Graph
 from scheduler_project.toolkit.errors import SchedulerError
 from scheduler_project.toolkit.events import NewEvent
 
@@ -27,10 +25,14 @@ class LostRace(SchedulerError):
 
 
 def locked(graph_ids: Iterable[str]) -> dict[str, Graph]:
-    """These graphs, locked until the transaction ends; always in the same order, so that two writers never cross."""
+    """These graphs, locked until the transaction ends; always in the same order, so that two writers never cross.
+
+    Each has `silent_providers`: whether there are any that did not answer of late.
+    """
     graphs = Graph.objects.filter(pk__in=list(graph_ids)).order_by("pk")
+    graphs = graphs.annotate(silent_providers=Exists(Circuit.objects.all()))
     if connection.features.has_select_for_update:
-        graphs = graphs.select_for_update(no_key=connection.features.has_select_for_no_key_update)
+        graphs = graphs.select_for_update(of=("self",), no_key=connection.features.has_select_for_no_key_update)
     return {graph.pk: graph for graph in graphs}
 
 
@@ -47,39 +49,25 @@ def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
         yield batch
 
 
-def save_counts(graph: Graph, now: datetime) -> list[NewEvent]:
-    """Saves a locked graph's counters; the first component that starts makes it running. Returns events to record."""
-    fields = [*COMPONENT.states, "version"]
-    events: list[NewEvent] = []
-    graph.version += 1
-    if graph.state == "pending" and graph.running + graph.completed + graph.errored:
-        graph.state, graph.started_at = "running", now
-        fields += ["state", "started_at"]
-        events.append(NewEvent("graph.running", f"graph:{graph.id}", data=graph.counts))
-    graph.save(update_fields=fields)
-    return events
-
-
-def moved(component: Component, before: str, actor: str = "") -> NewEvent:
+def moved(component: Component, before: str) -> NewEvent:
     """The event of a component that has just got its state; `before` is the one it had."""
     COMPONENT.check(before, component.state)
     data = {"component": component.component_id, "state": component.state, "attempt": component.attempt}
     level = "error" if component.state == "errored" else "info"
     name = f"component.{component.state}"
-    return NewEvent(name, f"graph:{component.graph_id}", component.reason, level, data, actor)
+    return NewEvent(name, f"graph:{component.graph_id}", component.reason, level, data, component.decided_by)
 
 
-def swap(rows: Sequence[Component], before: str, **values: Any) -> None:
-    """Writes the rows' new states, reasons and documents, and `values` into all, while they are still in `before`.
+def swap(rows: Sequence[tuple[Component, str]], **values: Any) -> None:
+    """Writes the rows' new states, reasons and deciders, and `values` into all, each while it is still in its state.
 
-    Raises LostRace where a row is not.
+    The state that each was in stands beside it. Raises LostRace where a row is in another.
     """
-    alike: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row in rows:
-        alike[row.state, row.reason].append(row.pk)
-    for (state, reason), keys in alike.items():
+    alike: dict[tuple[str, str, str, str, bool], list[int]] = defaultdict(list)
+    for row, before in rows:
+        alike[before, row.state, row.reason, row.decided_by, row.silent].append(row.pk)
+    for (before, state, reason, decided_by, silent), keys in alike.items():
+        told = {"state": state, "reason": reason, "decided_by": decided_by, "silent": silent}
         for batch in batches(keys):
-            expected = Component.objects.filter(pk__in=batch, state=before)
-            if expected.update(state=state, reason=reason, **values) != len(batch):
+            if Component.objects.filter(pk__in=batch, state=before).update(**told, **values) != len(batch):
                 raise LostRace
-    update_rows(rows, ["document"])

@@ -1,4 +1,4 @@
-"""Applies what providers report, and what is due, to locked graphs.
+"""Applies what providers and people report, and what is due, to locked graphs.
 
 One transaction settles a batch; its queries are constant in number, and their rows are those reported on and what hangs
 from them.
@@ -10,14 +10,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+
 from graphs.core.advance import Ignored, Node, Plan, Snapshot, advance
 from graphs.core.merge import answered
+from graphs.core.policy import Policy
 from graphs.core.replies import Reply
 from graphs.models import Component, Edge, Graph, Part
-from graphs.store.ending import end_if_over
+from graphs.providers import provider
+from graphs.store.attempts import keep_attempts
+from graphs.store.circuits import note_answers
+from graphs.store.ending import write_blockers
 from graphs.store.existing import change_what_exists
-from graphs.store.rows import batches, in_graphs, moved, save_counts, swap
-from scheduler_project.toolkit.events import NewEvent, record
+from graphs.store.ledger import Ledger
+from graphs.store.rows import in_graphs, moved, swap
+from graphs.store.times import deadline_of
+from scheduler_project.toolkit.bulk import update_rows
+from scheduler_project.toolkit.events import NewEvent
 
 Keyed = dict[str, dict[str, Component]]
 
@@ -40,28 +49,55 @@ class Loaded:
             counts=graph.counts,
             nodes=nodes,
             dependants=self.dependants[graph.pk],
+            graph_id=graph.pk,
+            paused=graph.paused_at is not None,
+            forgiven=graph.forgiven,
+            has_rules=graph.has_rules,
+            retry_delay_s=settings.GRAPH_RETRY_DELAY_S,
+            retry_delay_max_s=settings.GRAPH_RETRY_DELAY_MAX_S,
         )
 
+    def key(self, graph: Graph, name: str) -> int:
+        """The primary key of a change."""
+        row = self.rows[graph.pk].get(name)
+        return row.pk if row else self.freed[graph.pk][name][0]
 
-def settle(graphs: Mapping[str, Graph], replies: Sequence[Reply], rows: Sequence[Component], now: datetime) -> None:
-    """Applies replies, and deadlines of `rows`, to locked graphs, and ends those that are over."""
+
+@dataclass(frozen=True)
+class Settled:
+    """A component that got a new state: the one it had, and the report that caused it."""
+
+    row: Component
+    before: str
+    reply: Reply | None
+
+
+def settle(ledger: Ledger, replies: Sequence[Reply], rows: Sequence[Component]) -> list[Ignored]:
+    """Applies replies, and deadlines of `rows`, to locked graphs. Returns what had no effect."""
     by_graph: dict[str, list[Reply]] = defaultdict(list)
     for reply in replies:
         by_graph[reply.graph_id].append(reply)
     loaded = _load(rows)
-    events: list[NewEvent] = []
-    settled: list[tuple[Component, str]] = []
-    for graph in graphs.values():
-        plan = advance(loaded.snapshot(graph), [reply.report for reply in by_graph[graph.pk]], now)
-        events += _ignored_events(graph.pk, by_graph[graph.pk], plan.ignored)
+    settled: list[Settled] = []
+    ignored: list[Ignored] = []
+    notes: list[NewEvent] = []
+    quiet: list[Component] = []
+    for graph in ledger.graphs.values():
+        plan = advance(loaded.snapshot(graph), [reply.report for reply in by_graph[graph.pk]], ledger.now)
+        ignored += plan.ignored
+        notes += _ignored_events(graph.pk, by_graph[graph.pk], plan.ignored)
         settled += _apply(graph, plan, by_graph[graph.pk], loaded)
-        if plan.moves:
-            events += _save(graph, plan, loaded, now)
-    _write([row for row, _ in settled], now)
-    events += change_what_exists([row for row, _ in settled if row.state == "completed"])
-    record([*(moved(row, before) for row, before in settled), *events], now)
-    for graph in graphs.values():
-        end_if_over(graph, now)
+        notes += _write_signs(graph, plan, loaded, ledger)
+        quiet += [loaded.rows[graph.pk][name] for name in plan.attention]
+        if not plan.empty:
+            _count(graph, plan, loaded)
+            ledger.alter(graph)
+    _write(settled, ledger.now)
+    notes += change_what_exists([one.row for one in settled if one.row.state == "completed"])
+    keep_attempts(settled, ledger)
+    notes += note_answers(settled, quiet, ledger)
+    ledger.tell(*(moved(one.row, one.before) for one in settled), *notes)
+    return ignored
 
 
 def reported_rows(replies: Sequence[Reply]) -> list[Component]:
@@ -77,54 +113,106 @@ def _load(rows: Sequence[Component]) -> Loaded:
     by_pk = {row.pk: row for row in rows}
     for row in rows:
         loaded.rows[row.graph_id][row.component_id] = row
-    fields = ("source_id", "destination_id", "destination__component_id", "destination__state")
-    for source_id, pk, name, state, blockers in (
+    fields = ("source_id", "destination_id", "destination__component_id", "destination__state", "destination__blockers")
+    wishes = ("destination__rule", "destination__policy", "destination__retry_at")
+    for source_id, pk, name, state, blockers, rule, policy, retry_at in (
         Edge.objects.filter(source_id__in=list(by_pk), destination__part=Part.CHANGE)
         .order_by("id")
-        .values_list(*fields, "destination__blockers")
+        .values_list(*fields, *wishes)
     ):
         source = by_pk[source_id]
         loaded.dependants[source.graph_id].setdefault(source.component_id, []).append(name)
-        loaded.freed[source.graph_id][name] = (pk, Node(state, 0, blockers))
+        node = Node(state, 0, blockers, rule=rule, policy=Policy.of(policy), retry_at=retry_at)
+        loaded.freed[source.graph_id][name] = (pk, node)
     return loaded
 
 
 def _node(row: Component) -> Node:
-    return Node(row.state, row.attempt, row.blockers, row.attempts, row.resend_at, row.deadline_at)
+    policy = row.wishes
+    safe = policy.resend == "always" or (policy.resend != "never" and row.verb in settings.GRAPH_SAFE_VERBS)
+    return Node(
+        row.state,
+        row.attempt,
+        row.blockers,
+        row.attempts,
+        row.resend_at,
+        row.deadline_at,
+        rule=row.rule,
+        policy=policy,
+        started_at=row.started_at,
+        seen_at=row.seen_at,
+        retry_at=row.retry_at,
+        resendable=safe,
+        lapse=provider(row.backend).lapse(row.document),
+        needs_attention=row.needs_attention,
+        decided_by=row.decided_by,
+        forgiven=row.forgiven,
+    )
 
 
-def _apply(graph: Graph, plan: Plan, replies: Sequence[Reply], loaded: Loaded) -> list[tuple[Component, str]]:
-    """Moves the rows in memory. Returns each with the state it had."""
-    changed: list[tuple[Component, str]] = []
+def _apply(graph: Graph, plan: Plan, replies: Sequence[Reply], loaded: Loaded) -> list[Settled]:
+    """Moves the rows in memory."""
+    changed: list[Settled] = []
     for move in plan.moves:
         row = loaded.rows[graph.pk][move.component_id]
         before = row.state
-        document: Mapping[str, Any] = replies[move.report].document if move.report is not None else {}
-        row.state, row.reason = move.state, move.reason
-        row.document = answered(row.document, document, graph.pk, move.state)
-        changed.append((row, before))
+        reply = replies[move.report] if move.report is not None else None
+        document: Mapping[str, Any] = reply.document if reply else {}
+        row.state, row.reason, row.decided_by, row.silent = move.state, move.reason, move.by, move.silent
+        row.retry_at = move.retry_at
+        if move.state != "waiting":
+            row.document = answered(row.document, document, graph.pk, move.state)
+        changed.append(Settled(row, before, reply))
     return changed
 
 
-def _write(settled: Sequence[Component], now: datetime) -> None:
-    again = [row for row in settled if row.state == "waiting"]
-    over = [row for row in settled if row.state != "waiting"]
-    swap(over, "running", ended_at=now, resend_at=None, deadline_at=None)
-    swap(again, "running", started_at=None, sent_at=None, resend_at=None, deadline_at=None, handle="")
+def _write(settled: Sequence[Settled], now: datetime) -> None:
+    """Final states with their documents; what waits again keeps the document that it will be sent with."""
+    clear: dict[str, Any] = {"resend_at": None, "deadline_at": None, "needs_attention": False, "forgiven": False}
+    over = [(one.row, one.before) for one in settled if one.row.state != "waiting"]
+    swap(over, ended_at=now, retry_at=None, **clear)
+    if over:
+        update_rows([row for row, _ in over], ["document"])
+    again: dict[datetime | None, list[tuple[Component, str]]] = defaultdict(list)
+    for one in settled:
+        if one.row.state == "waiting":
+            again[one.row.retry_at].append((one.row, one.before))
+    for retry_at, rows in again.items():
+        swap(rows, started_at=None, sent_at=None, seen_at=None, retry_at=retry_at, handle="", **clear)
 
 
-def _save(graph: Graph, plan: Plan, loaded: Loaded, now: datetime) -> list[NewEvent]:
-    """Writes counters and new numbers of blockers. Returns events to record."""
+def _count(graph: Graph, plan: Plan, loaded: Loaded) -> None:
+    """Brings counters in memory, and numbers of blockers in the database, up to date."""
     for state, count in plan.counts.items():
         setattr(graph, state, count)
-    keys_by_value: dict[int, list[int]] = defaultdict(list)
-    for name, blockers in plan.blockers.items():
-        row = loaded.rows[graph.pk].get(name)
-        keys_by_value[blockers].append(row.pk if row else loaded.freed[graph.pk][name][0])
-    for blockers, keys in keys_by_value.items():
-        for batch in batches(keys):
-            Component.objects.filter(pk__in=batch).update(blockers=blockers)
-    return save_counts(graph, now)
+    graph.forgiven = plan.forgiven
+    graph.needs_attention += len(plan.attention)
+    graph.needs_attention -= sum(loaded.rows[graph.pk][move.component_id].needs_attention for move in plan.moves)
+    write_blockers({loaded.key(graph, name): left for name, left in plan.blockers.items()})
+
+
+def _write_signs(graph: Graph, plan: Plan, loaded: Loaded, ledger: Ledger) -> list[NewEvent]:
+    """Writes what changes no state: signs of life, deadlines of what is ready, the need of a person."""
+    rows = loaded.rows[graph.pk]
+    for name in plan.seen:
+        row = rows[name]
+        row.seen_at = ledger.now
+        Component.objects.filter(pk=row.pk).update(seen_at=ledger.now, deadline_at=deadline_of(row))
+    released = [rows[name].pk for name in plan.released]
+    if released:
+        Component.objects.filter(pk__in=released).update(retry_at=None)
+    for name, at in plan.queued.items():
+        Component.objects.filter(pk=loaded.key(graph, name)).update(deadline_at=at)
+    clear: dict[str, Any] = {"resend_at": None, "deadline_at": None, "needs_attention": True}
+    for name, why in plan.attention.items():
+        rows[name].reason = why
+        Component.objects.filter(pk=rows[name].pk).update(reason=why, **clear)
+    return [_attention_event(rows[name], why) for name, why in plan.attention.items()]
+
+
+def _attention_event(row: Component, why: str) -> NewEvent:
+    data = {"component": row.component_id, "state": row.state, "attempt": row.attempt}
+    return NewEvent("component.needs_attention", f"graph:{row.graph_id}", why, "warning", data)
 
 
 def _ignored_events(graph_id: str, replies: Sequence[Reply], ignored: Sequence[Ignored]) -> list[NewEvent]:
@@ -141,4 +229,5 @@ def _ignored_events(graph_id: str, replies: Sequence[Reply], ignored: Sequence[I
             },
         )
         for one in ignored
+        if not replies[one.report].report.by
     ]

@@ -2,31 +2,44 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import uuid_utils
 from django.db import IntegrityError, transaction
 
 from graphs.core.document import ComponentSpec, GraphSpec, parse
-from graphs.core.states import COMPONENT
+from graphs.core.rules import ALL_COMPLETED, Standing, blockers, standing
+from graphs.core.states import COMPONENT, GRAPH
 from graphs.core.values import digest
 from graphs.core.words import END, START
 from graphs.models import Component, Edge, Graph, Part
 from graphs.providers import alias_of, component_faults
-from graphs.store.claiming import deadline
-from graphs.store.ending import end_if_over
 from graphs.store.hints import advance_after_commit
+from graphs.store.ledger import Ledger
 from graphs.store.rows import batches
+from graphs.store.times import deadline
 from scheduler_project.toolkit.bulk import insert_values
 from scheduler_project.toolkit.errors import Conflict
-from scheduler_project.toolkit.events import NewEvent, record
+from scheduler_project.toolkit.events import NewEvent
 
 
-def submit(document: Mapping[str, Any], now: datetime, *, source: str, actor: str = "") -> Graph:
+@dataclass(frozen=True)
+class Inside:
+    """The component, by primary key, that a graph carries out, and how many graphs it is inside of."""
+
+    parent_id: int | None = None
+    depth: int = 0
+
+
+def submit(
+    document: Mapping[str, Any], now: datetime, *, source: str, actor: str = "", inside: Inside | None = None
+) -> Graph:
     """Accepts a mapping and starts it. The same id with the same mapping returns the graph that is there already.
 
-    Raises InvalidDocument with every fault, and Conflict where the id is taken by another mapping.
+    `inside` is the component that the graph carries out. Raises InvalidDocument with every fault, and Conflict where
+    the id is taken by another mapping.
     """
     spec = parse(document, str(uuid_utils.uuid7()), component_faults)
     fingerprint = digest(document)
@@ -35,7 +48,7 @@ def submit(document: Mapping[str, Any], now: datetime, *, source: str, actor: st
         return existing
     try:
         with transaction.atomic():
-            return _create(spec, fingerprint, now, source, actor)
+            return _create(spec, fingerprint, now, source, actor, inside or Inside())
     except IntegrityError:
         existing = _same_graph(spec.id, fingerprint)
         if existing is None:
@@ -51,7 +64,7 @@ def _same_graph(graph_id: str, fingerprint: str) -> Graph | None:
     return existing
 
 
-def _create(spec: GraphSpec, fingerprint: str, now: datetime, source: str, actor: str) -> Graph:
+def _create(spec: GraphSpec, fingerprint: str, now: datetime, source: str, actor: str, inside: Inside) -> Graph:
     graph = Graph.objects.create(
         id=spec.id,
         serial=str(uuid_utils.uuid7()),
@@ -65,19 +78,25 @@ def _create(spec: GraphSpec, fingerprint: str, now: datetime, source: str, actor
         actor=actor,
         digest=fingerprint,
         created_at=now,
+        parallel=spec.parallel,
+        has_rules=any(change.rule != ALL_COMPLETED for change in spec.changes),
+        parent_id=inside.parent_id,
+        depth=inside.depth,
         **dict.fromkeys(COMPONENT.states, 0) | Counter(change.state for change in spec.changes),
     )
     _create_edges(graph, spec, _create_components(graph, spec, now))
-    record([NewEvent("graph.submitted", f"graph:{graph.id}", f"by {source}", actor=actor)], now)
-    if not end_if_over(graph, now):
+    ledger = Ledger({graph.pk: graph}, now)
+    ledger.tell(NewEvent("graph.submitted", f"graph:{graph.id}", f"by {source}", actor=actor))
+    ledger.alter(graph)
+    ledger.close()
+    if graph.state not in GRAPH.final:
         advance_after_commit(graph.id)
     return graph
 
 
 def _create_components(graph: Graph, spec: GraphSpec, now: datetime) -> dict[str, int]:
     """Stores both lists. Returns the primary keys by component id, of the change where an id stands in both."""
-    open_changes = {change.component_id for change in spec.changes if change.state != "completed"}
-    blockers = {name: len(needed & open_changes) for name, needed in spec.dependencies.items()}
+    standings = {change.component_id: standing(change.state) for change in spec.changes}
     positions: dict[str, int] = {}
     for position, edge in enumerate(spec.edges):
         positions.setdefault(edge.destination, position)
@@ -85,15 +104,8 @@ def _create_components(graph: Graph, spec: GraphSpec, now: datetime) -> dict[str
     return keys | _store(
         [
             _row(graph, Part.CHANGE, change)
-            | _in_flight(change, now)
-            | {
-                "state": change.state,
-                "backend": alias_of(change.provider),
-                "timeout_s": change.timeout_s,
-                "attempts": change.attempts,
-                "blockers": blockers[change.component_id],
-                "position": positions.get(change.component_id, 0),
-            }
+            | _to_do(change, [standings[one] for one in spec.dependencies[change.component_id]], now)
+            | {"position": positions.get(change.component_id, 0)}
             for change in part
         ]
         for part in batches(spec.changes)
@@ -120,13 +132,27 @@ def _row(graph: Graph, part: str, spec: ComponentSpec) -> dict[str, Any]:
     }
 
 
-def _in_flight(change: ComponentSpec, now: datetime) -> dict[str, Any]:
-    """What is known of an attempt that was begun before the graph came to us."""
-    if change.state != "running":
-        return {"attempt": 0, "started_at": None, "sent_at": None, "deadline_at": None, "reason": ""}
-    reason = "was in flight when the graph was submitted"
-    until = deadline(change.timeout_s, now)
-    return {"attempt": 1, "started_at": now, "sent_at": now, "deadline_at": until, "reason": reason}
+def _to_do(change: ComponentSpec, needed: Sequence[Standing], now: datetime) -> dict[str, Any]:
+    """What a change has and a component that merely exists has not. `needed` is how its dependencies stand."""
+    policy, backend, missing = change.policy, alias_of(change.provider), blockers(change.rule, needed)
+    running = change.state == "running"
+    until = deadline(backend, policy, now) if running else None
+    if change.state == "waiting" and not missing and policy.queue_timeout_s:
+        until = now + timedelta(seconds=policy.queue_timeout_s)
+    return {
+        "state": change.state,
+        "backend": backend,
+        "rule": change.rule,
+        "policy": policy.stored(),
+        "timeout_s": policy.timeout_s,
+        "attempts": policy.attempts,
+        "blockers": missing,
+        "attempt": int(running),
+        "started_at": now if running else None,
+        "sent_at": now if running else None,
+        "deadline_at": until,
+        "reason": "was in flight when the graph was submitted" if running else "",
+    }
 
 
 def _create_edges(graph: Graph, spec: GraphSpec, keys: Mapping[str, int]) -> None:

@@ -4,7 +4,7 @@ A table maps each state to the states that may follow it. The documentation is d
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scheduler_project.toolkit.errors import Conflict
 
@@ -17,11 +17,13 @@ class RefusedMove(Conflict):
 class StateMachine:
     """The legal moves of one kind of thing.
 
-    `transitions` has every state as a key, final states with an empty set.
+    `transitions` has every state as a key, final states with an empty set. `reopening` are moves out of final states,
+    which only a person's decision makes.
     """
 
     name: str
     transitions: Mapping[str, frozenset[str]]
+    reopening: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -32,7 +34,7 @@ class StateMachine:
         return frozenset(state for state, following in self.transitions.items() if not following)
 
     def allows(self, before: str, after: str) -> bool:
-        return after in self.transitions.get(before, frozenset())
+        return after in self.transitions.get(before, frozenset()) or after in self.reopening.get(before, frozenset())
 
     def check(self, before: str, after: str) -> None:
         """Raises RefusedMove unless `before → after` is in the table."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from graphs.core.advance import Node, Report, Snapshot, advance
 from graphs.core.document import parse
-from graphs.core.ends import may_start
+from graphs.core.ends import Standing, decide_end, rules_that_start
 from graphs.core.order import dependants_of
 from graphs.core.states import COMPONENT
 from scheduler_project.toolkit.errors import InvalidDocument
@@ -40,9 +40,13 @@ class Run:
         self.ends: list[str] = []
         self.started: list[str] = []
 
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.counts, self.cancel_requested)
+
     def start_ready(self) -> None:
         for name, state in self.states.items():
-            if state == "waiting" and not self.blockers[name] and may_start(self.counts, self.cancel_requested):
+            if state == "waiting" and not self.blockers[name] and rules_that_start(self.standing):
                 assert self.state == "running"
                 assert all(self.states[one] == "completed" for one in self.needed[name])
                 self.started.append(name)
@@ -75,10 +79,10 @@ class Run:
         self.blockers |= plan.blockers
         for name, names in self.needed.items():
             assert self.blockers[name] == sum(self.states[one] != "completed" for one in names)
-        if plan.end is not None:
-            assert self.state == "running"
-            self.state = plan.end.state
-            self.ends.append(plan.end.state)
+        end = None if self.state != "running" else decide_end(self.standing, startable=False)
+        if end is not None:
+            self.state = end.state
+            self.ends.append(end.state)
 
     def cancel(self) -> None:
         self.cancel_requested = True

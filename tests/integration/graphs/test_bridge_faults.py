@@ -166,7 +166,7 @@ def test_a_row_that_changed_meanwhile_is_not_overwritten() -> None:
     row = Component.objects.get()
     row.state = "completed"
     with pytest.raises(store.LostRace):
-        swap([row], "running")
+        swap([(row, "running")])
     assert Component.objects.get().state == "waiting"
 
 

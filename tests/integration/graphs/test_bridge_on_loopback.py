@@ -265,7 +265,9 @@ def test_nothing_is_claimed_while_nats_is_away_and_all_is_sent_when_it_is_back(n
 
 
 def test_a_send_that_was_claimed_and_never_made_is_made_again_as_the_next_attempt(nats: Nats) -> None:
-    store.submit(mapping({"vpc::a": []}), NOW, source="http")
+    document = mapping({"vpc::a": []})
+    document["changes"][0]["_resend"] = "always"
+    store.submit(document, NOW, source="http")
     store.claim_any(["nats"], NOW)
     store.sweep(NOW + timedelta(seconds=9))
     nats.work()
@@ -335,7 +337,7 @@ def test_what_is_found_and_deleted_in_one_batch_is_gone(nats: Nats) -> None:
 
 def test_a_component_may_ask_to_be_sent_again_while_no_reply_comes(nats: Nats) -> None:
     document = mapping({"vpc::a": []})
-    document["changes"][0] |= {"_timeout_s": 5, "_attempts": 2}
+    document["changes"][0] |= {"_timeout_s": 5, "_attempts": 2, "_resend": "always"}
     nats.publish("build.create", document)
     for _ in range(3):
         nats.work()

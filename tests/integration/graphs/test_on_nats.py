@@ -94,7 +94,7 @@ def test_a_component_that_fails_ends_the_build_with_its_reason(
     outsider: NatsLink, bridge: Bridge, connector: Process
 ) -> None:
     document = json.loads(EXAMPLE.read_bytes())
-    document["changes"][0]["fail"] = True
+    document["changes"][0] |= {"fail": True, "_attempts": 1}
     publish(outsider, bridge, "build.create", json.dumps(document).encode())
     subject, ended = heard(outsider)
     assert subject == "build.create.error"

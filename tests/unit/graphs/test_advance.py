@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from graphs.core.advance import Node, Plan, Report, Snapshot, advance
-from graphs.core.ends import End, decide_end, may_start
+from graphs.core.ends import End, Standing, decide_end, rules_that_start
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PAST, FUTURE = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
@@ -23,6 +23,11 @@ def step(nodes: Mapping[str, Node], *reports: Report, **graph: object) -> Plan:
     return advance(Snapshot(nodes=nodes, **settings), reports, NOW)  # type: ignore[arg-type]
 
 
+def end(plan: Plan, *, cancel_requested: bool = False) -> End | None:
+    """How the graph ends after the plan."""
+    return decide_end(Standing(plan.counts, cancel_requested), startable=False)
+
+
 def test_a_completed_component_sets_free_what_waited_only_for_it() -> None:
     nodes = {"a": RUNNING, "b": Node("waiting", 0, 1), "c": Node("waiting", 0, 2)}
     plan = step(nodes, Report("a", "completed"), dependants={"a": ["b", "c"]})
@@ -30,7 +35,7 @@ def test_a_completed_component_sets_free_what_waited_only_for_it() -> None:
     assert [(move.component_id, move.state) for move in plan.moves] == [("a", "completed")]
     assert plan.blockers == {"b": 0, "c": 1}
     assert plan.ready == ("b",)
-    assert plan.end is None
+    assert end(plan) is None
 
 
 def test_two_completed_dependencies_in_one_step_set_a_join_free() -> None:
@@ -43,15 +48,15 @@ def test_after_an_error_nothing_is_ready() -> None:
     nodes = {"a": RUNNING, "b": RUNNING, "c": Node("waiting", 0, 1)}
     plan = step(nodes, Report("a", "errored", "boom"), Report("b", "completed"), dependants={"b": ["c"]})
     assert plan.ready == ()
-    assert plan.end == End("errored", "1 of 3 components failed, 1 not started")
+    assert end(plan) == End("errored", "1 of 3 components failed, 1 not started")
 
 
 def test_an_error_ends_the_graph_only_when_nothing_is_in_flight() -> None:
-    assert step({"a": RUNNING, "b": RUNNING}, Report("a", "errored")).end is None
+    assert end(step({"a": RUNNING, "b": RUNNING}, Report("a", "errored"))) is None
 
 
 def test_the_last_completion_ends_the_graph() -> None:
-    assert step({"a": RUNNING}, Report("a", "completed")).end == End("completed", "")
+    assert end(step({"a": RUNNING}, Report("a", "completed"))) == End("completed", "")
 
 
 @pytest.mark.parametrize(
@@ -76,9 +81,9 @@ def test_the_second_of_two_reports_in_one_step_moves_nothing() -> None:
     assert plan.ignored[0].report == 1
 
 
-def test_a_graph_that_is_over_takes_no_report_and_ends_no_second_time() -> None:
+def test_a_graph_that_is_over_takes_no_report() -> None:
     plan = step({"a": RUNNING}, Report("a", "completed"), state="cancelled")
-    assert (plan.moves, plan.end) == ((), None)
+    assert plan.empty
     assert "the graph is cancelled" in plan.ignored[0].reason
 
 
@@ -118,7 +123,8 @@ def test_what_is_not_due_stays() -> None:
 
 def test_what_is_not_known_to_be_sent_is_cancelled_with_its_graph() -> None:
     plan = step({"a": Node("running", 1, 0, resend_at=PAST)}, cancel_requested=True)
-    assert (plan.moves[0].state, plan.end and plan.end.state) == ("cancelled", "cancelled")
+    assert plan.moves[0].state == "cancelled"
+    assert end(plan, cancel_requested=True) == End("cancelled", "cancelled; 0 of 1 components were completed")
 
 
 def test_a_provider_that_cancels_by_itself_has_failed() -> None:
@@ -127,17 +133,17 @@ def test_a_provider_that_cancels_by_itself_has_failed() -> None:
 
 
 def test_a_cancelled_graph_ends_when_what_was_in_flight_is_back() -> None:
-    assert decide_end(counts(running=1, cancelled=2), True) is None
-    assert decide_end(counts(completed=1, cancelled=2), True) == End(
+    assert decide_end(Standing(counts(running=1, cancelled=2), True), startable=False) is None
+    assert decide_end(Standing(counts(completed=1, cancelled=2), True), startable=False) == End(
         "cancelled", "cancelled; 1 of 3 components were completed"
     )
 
 
 def test_an_empty_graph_is_completed() -> None:
-    assert decide_end(counts(), False) == End("completed", "")
+    assert decide_end(Standing(counts()), startable=False) == End("completed", "")
 
 
 def test_nothing_new_starts_after_an_error_or_the_wish_to_cancel() -> None:
-    assert may_start(counts(waiting=1), False)
-    assert not may_start(counts(waiting=1, errored=1), False)
-    assert not may_start(counts(waiting=1), True)
+    assert rules_that_start(Standing(counts(waiting=1)))
+    assert not rules_that_start(Standing(counts(waiting=1, errored=1)))
+    assert not rules_that_start(Standing(counts(waiting=1), cancel_requested=True))
