@@ -20,6 +20,7 @@ from graphs.bridge.presence import LEASES
 from scheduler_project.celery import app
 from scheduler_project.models import Lease
 from scheduler_project.tasks import PULSE
+from workers.bridge.loop import ETCD_REACHED
 from workers.links.nats import CORE, JETSTREAM
 from workers.models import Worker
 
@@ -33,11 +34,12 @@ NATS_MODES = {
 
 @dataclass(frozen=True)
 class Check:
-    """What one part answered."""
+    """What one part answered. Without what is not `needed` the system is ready all the same."""
 
     name: str
     ok: bool
     detail: str = ""
+    needed: bool = True
 
 
 def check_database(now: datetime) -> Check:
@@ -99,6 +101,20 @@ def check_hosts(now: datetime) -> Check:
     return Check("hosts", True, f"{len(connected)} connected")
 
 
+def check_etcd(now: datetime) -> Check:
+    """Where etcd is shared with outsiders: a bridge reached it lately. Nothing of ours waits for that."""
+    if not settings.ETCD_ENDPOINTS:
+        return Check("etcd", True, "not used", needed=False)
+    try:
+        reached = Lease.objects.filter(name=ETCD_REACHED, expires_at__gt=now).exists()
+    except DatabaseError as error:
+        return Check("etcd", False, f"cannot be told: {error}", needed=False)
+    if not reached:
+        detail = "no bridge has reached it lately: what outsiders see there is old, and is caught up when it is back"
+        return Check("etcd", False, detail, needed=False)
+    return Check("etcd", True, "a bridge keeps it up to date", needed=False)
+
+
 def check_up(now: datetime) -> Check:
     """Where `manage.py up` runs the system: all its processes are up and it has said ready."""
     if not settings.UP_STATUS_FILE:
@@ -121,6 +137,7 @@ CHECKS: tuple[Callable[[datetime], Check], ...] = (
     check_control,
     check_nats,
     check_hosts,
+    check_etcd,
     check_up,
 )
 
@@ -128,4 +145,4 @@ CHECKS: tuple[Callable[[datetime], Check], ...] = (
 def readiness(now: datetime) -> dict[str, Any]:
     """The answer of `/readyz`: `ready` and every check."""
     checks = [check(now) for check in CHECKS]
-    return {"ready": all(check.ok for check in checks), "checks": [asdict(check) for check in checks]}
+    return {"ready": all(check.ok for check in checks if check.needed), "checks": [asdict(check) for check in checks]}

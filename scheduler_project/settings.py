@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "scheduler_project.outage.DatabaseAway",
 ]
 
 ROOT_URLCONF = "scheduler_project.urls"
@@ -73,6 +74,9 @@ TEMPLATES = [
 ]
 
 
+DATABASE_CONNECT_TIMEOUT_S = 5
+
+
 def database_settings(url: str) -> dict[str, Any]:
     """One Django database from its URL; SQLite gets WAL and immediate transactions for many writers."""
     settings: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True))
@@ -83,6 +87,8 @@ def database_settings(url: str) -> dict[str, Any]:
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
+    else:
+        settings["OPTIONS"] = {"connect_timeout": DATABASE_CONNECT_TIMEOUT_S, **settings.get("OPTIONS", {})}
     return settings
 
 

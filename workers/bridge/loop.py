@@ -9,12 +9,13 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from scheduler_project.toolkit import leases
 from scheduler_project.toolkit.errors import ConfigurationError, Unavailable
 from workers.bridge.term import LostLead, Stopping, Term, take_lead
 from workers.core.legacy import Names
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 RETRY_S = 1.0
 STOP_S = 15.0
+ETCD_REACHED = "etcd reached"
+REACHED_LASTS_S = 15.0
 
 
 def make_bridge(on_failure: Callable[[], None] = lambda: None) -> "Bridge":
@@ -65,6 +68,7 @@ class Bridge:
         self._holder = f"{socket.gethostname()}/{os.getpid()}"
         self._term: Term | None = None
         self._trouble = ""
+        self._show_at = datetime.min.replace(tzinfo=UTC)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="etcd-bridge", daemon=True)
 
@@ -122,6 +126,7 @@ class Bridge:
     def _turn(self, wait_s: float) -> bool:
         if self._term is not None:
             self._term.step(wait_s)
+            self._show()
             return True
         term = take_lead(self._link, self._names, self._clock, self._holder)
         if term is None:
@@ -134,6 +139,13 @@ class Bridge:
         self._say("")
         log.info("etcd.leading prefix=%r holder=%s", self._names.prefix, self._holder)
         return True
+
+    def _show(self) -> None:
+        """Lets others see that etcd is reached, for a while."""
+        now = self._clock()
+        if now >= self._show_at:
+            self._show_at = now + timedelta(seconds=REACHED_LASTS_S / 3)
+            leases.acquire(ETCD_REACHED, self._holder, now, REACHED_LASTS_S)
 
     def _end_term(self, trouble: str) -> None:
         """Each trouble is told once, however long it lasts."""
