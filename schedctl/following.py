@@ -36,13 +36,17 @@ class Follower:
     def to_end(self) -> dict[str, Any]:
         """Writes the output until there is no more to come; says where not all was kept. Returns the ended command."""
         command = wait_for(self._end, f"{self._id} has not ended")
+        self.tell_missing(command)
+        return command
+
+    def tell_missing(self, command: Mapping[str, Any]) -> None:
+        """Says where not all that an ended command wrote was kept."""
         if self._wanted not in (None, command.get("attempt")):
-            return command
+            return
         for stream, offset in self._offsets.items():
             size = int(command.get(f"{stream}_bytes") or 0)
             if size > offset:
                 complain(f"{self._id} wrote {size} bytes to {stream}, of which the first {offset} were kept")
-        return command
 
     def copy(self) -> None:
         """Writes what is new."""

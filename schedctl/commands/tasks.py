@@ -137,12 +137,14 @@ def run(
 def logs(session: Session, task_id: str, follow: bool, streams: str | None, attempt: int | None) -> None:
     """Print the output of a task, whole and as it is."""
     chosen = (streams or "stdout").split()
-    session.client.get("commands", task_id)
+    command = session.client.get("commands", task_id)
     follower = Follower(session.client, task_id, chosen, attempt)
     if follow:
         follower.to_end()
-    else:
-        follower.copy()
+        return
+    follower.copy()
+    if command["state"] in FINAL:
+        follower.tell_missing(command)
 
 
 @tasks.add("wait", "--timeout 5m 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55", "--array 0195e3c0-8b20-7001-8c53-5d8a2f4b9e10")

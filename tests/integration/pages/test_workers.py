@@ -207,6 +207,15 @@ def test_a_duration_of_a_command_that_runs_goes_on(viewer: Client, command: Comm
     assert "data-since=" in text_of(viewer, "/commands/")
 
 
+def test_output_of_which_not_all_was_kept_says_so(viewer: Client, command: Command) -> None:
+    Command.objects.update(stdout_bytes=5_000_000, output_limit_bytes=1_048_576)
+
+    shown = viewer.get(f"/commands/{command.id}").content.decode()
+
+    assert "It wrote 4.8" in shown
+    assert shown.count("were kept") == 1
+
+
 def test_a_command_tells_its_attempts_and_leads_to_the_output_of_each(viewer: Client, command: Command) -> None:
     Command.objects.update(attempt=2, retries=3, retried=1, ended_attempt=1)
     times = {"started_at": NOW, "ended_at": NOW + timedelta(seconds=4.5)}

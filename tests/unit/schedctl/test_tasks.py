@@ -372,9 +372,12 @@ def test_logs_prints_the_streams_asked_for(
     assert (result.stdout, result.stderr, result.exit_code) == (stdout, stderr, 0)
 
 
-def test_output_that_was_not_kept_is_told(twin: Twin, schedctl: Run) -> None:
+@pytest.mark.parametrize("words", [("run", "--wait", "x"), ("logs", "c1"), ("logs", "-f", "c1")])
+def test_output_that_was_not_kept_is_told(twin: Twin, schedctl: Run, words: tuple[str, ...]) -> None:
     ends(twin, stdout=b"out", stdout_bytes=2_000_000)
-    result = schedctl("tasks", "run", "--wait", "x")
+    if words[0] == "logs":
+        schedctl("tasks", "run", "x")
+    result = schedctl("tasks", *words)
     assert result.stderr == "schedctl: c1 wrote 2000000 bytes to stdout, of which the first 3 were kept\n"
 
 
