@@ -1,7 +1,8 @@
 """Commands on this host: taken once, started in order as slots allow, their output and end reported.
 
 Invariant: the journal says `queued` before the supervisor is asked to start, and the end is reported after the last
-piece of output.
+piece of output. While the spool is full, output waits in the command's own file; what still waits there when the
+command ends is cut off, so that the spool stays within its cap and no end is ever lost.
 """
 
 import asyncio
@@ -55,6 +56,7 @@ class Commands:
         self._gate = Gate(config.policy, config.base_env, config.cwd)
         self._queue = Queue()
         self._live: dict[str, Live] = {}
+        self.outputs_cut = 0
 
     @property
     def running(self) -> int:
@@ -200,13 +202,15 @@ class Commands:
         self._tail_later(live)
 
     def _spool_output(self, live: Live, pieces_max: int) -> bool:
-        """Spools up to so many pieces of each stream. False when there was nothing new."""
+        """Spools up to so many pieces of each stream. False when there was nothing new, or no room for it."""
         reports: list[Report] = []
+        room = self._config.spool_max_bytes - self._journal.spool_bytes()
         for stream in STREAMS:
             for _ in range(pieces_max):
-                piece = self._next_piece(live, stream)
+                piece = self._next_piece(live, stream) if room > 0 else b""
                 if not piece:
                     break
+                room -= len(piece)
                 reports.append(self._output(live, stream, piece))
                 live.sent[stream] += len(piece)
         if reports:
@@ -229,10 +233,21 @@ class Commands:
         if live.sent != {"stdout": end.stdout_bytes, "stderr": end.stderr_bytes}:
             while self._spool_output(live, PIECES_AT_ONCE):
                 continue
+            self._tell_cut(live, end)
         self._finish(live.order, ended_report(live.order, end))
         del self._live[live.order.unit]
         self._journal.after_commit(partial(self._remove, live.folder))
         self._journal.after_commit(self._fill)
+
+    def _tell_cut(self, live: Live, end: End) -> None:
+        limit = live.order.output_limit_bytes
+        missing = sum(
+            min(size, limit) - live.sent[stream]
+            for stream, size in (("stdout", end.stdout_bytes), ("stderr", end.stderr_bytes))
+        )
+        if missing > 0:
+            self.outputs_cut += 1
+            log.warning("output.cut unit=%s bytes=%d reason=the spool is full", live.order.unit, missing)
 
     def _remove(self, folder: Folder) -> None:
         """Beside the loop: deleting files takes as long as starting processes, and nobody waits for it."""

@@ -13,6 +13,7 @@ from workers.agent.gate import load_policy
 
 DEFAULT_PORTS = "31000-31999"
 DEFAULT_SLOTS = 64
+DEFAULT_SPOOL_BYTES = 1024 * 1024 * 1024
 DEFAULT_CGROUP = "/sys/fs/cgroup/scheduler"
 USER_VARIABLES = ("HOME", "USER", "LOGNAME", "SHELL")
 BASE_VARIABLES = ("PATH", *USER_VARIABLES, "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -23,6 +24,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class AgentConfig:
     """One agent. `base_env` is what every process sees besides its own variables; `cwd` where it starts by default.
 
+    `spool_max_bytes`: when so much waits to be reported, no more output is added to it.
     `cgroup` is the folder below which commands with a memory limit get cgroups of their own, where it can be used.
     """
 
@@ -37,6 +39,7 @@ class AgentConfig:
     base_env: Mapping[str, str] = field(default_factory=lambda: {"PATH": DEFAULT_PATH})
     cwd: str = "/"
     service_log_max_bytes: int = 10 * 1024 * 1024
+    spool_max_bytes: int = DEFAULT_SPOOL_BYTES
     keep_ended_s: float = 86400
     cgroup: str = ""
     join_token: str = field(default="", repr=False)
@@ -67,6 +70,7 @@ def agent_config(host: str, environ: Mapping[str, str]) -> AgentConfig:
         base_env=base_environment(environ),
         cwd=str(Path.cwd()),
         service_log_max_bytes=count("SCHEDULER_SERVICE_LOG_MAX_BYTES", 10 * 1024 * 1024, environ),
+        spool_max_bytes=count("SCHEDULER_SPOOL_MAX_BYTES", DEFAULT_SPOOL_BYTES, environ),
         keep_ended_s=env.seconds("SCHEDULER_KEEP_ENDED_S", 86400, environ),
         cgroup=environ.get("SCHEDULER_CGROUP", DEFAULT_CGROUP),
         join_token=join_token(environ),

@@ -70,6 +70,7 @@ class Journal:
         self._depth = 0
         self._after: list[Callable[[], None]] = []
         self._spooled = False
+        self._spool_bytes: int | None = None
         self.on_spooled: Callable[[], None] = lambda: None
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
         self._connection.execute("PRAGMA journal_mode=WAL")
@@ -115,6 +116,7 @@ class Journal:
             self._connection.execute("ROLLBACK")
             self._after.clear()
             self._spooled = False
+            self._spool_bytes = None
             raise
         finally:
             self._depth = 0
@@ -208,6 +210,16 @@ class Journal:
         with self.transaction():
             self._spooled = True
             self._connection.executemany("INSERT INTO spool (payload) VALUES (?)", [(item,) for item in payloads])
+            if self._spool_bytes is not None:
+                self._spool_bytes += sum(map(len, payloads))
+
+    def spool_bytes(self) -> int:
+        """How much waits to be applied. Summed up anew only after some of it was."""
+        with self._lock:
+            if self._spool_bytes is None:
+                (found,) = self._one("SELECT coalesce(sum(length(payload)), 0) FROM spool")
+                self._spool_bytes = int(str(found))
+            return self._spool_bytes
 
     def unreported(self, limit: int, limit_bytes: int) -> list[tuple[int, bytes]]:
         """The oldest reports of the spool, at least one where there is one, in order."""
@@ -237,6 +249,7 @@ class Journal:
         """Drops the reports up to `seq`."""
         with self.transaction():
             self._connection.execute("DELETE FROM spool WHERE seq <= ?", (seq,))
+            self._spool_bytes = None
 
     def _tell_of(self, unit: str, attempt: int, report: Report) -> None:
         payload = msgspec.json.encode(report)

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import IO
+from typing import IO, Any
 
 from scheduler_project.toolkit.errors import ConfigurationError
 from workers.agent import facts
@@ -102,6 +102,11 @@ class AgentRuntime:
     def unreported(self) -> int:
         """The number of the newest report that control has not confirmed; 0 when it has confirmed all."""
         return self._journal.newest_seq()
+
+    @property
+    def spooled_bytes(self) -> int:
+        """How much waits to be reported."""
+        return self._journal.spool_bytes()
 
     def start(self) -> None:
         """Returns once what the journal knows is taken up."""
@@ -320,6 +325,16 @@ class AgentRuntime:
             self._journal.remember(WORKER_KEY, self._config.worker_id)
         return self._journal.remembered(WORKER_KEY, str(uuid.uuid4()))
 
+    def _facts(self) -> dict[str, Any]:
+        """Those of the host, and how full the spool is."""
+        config = self._config
+        spool = {
+            "spool_mb": self._journal.spool_bytes() // facts.MIB,
+            "spool_max_mb": config.spool_max_bytes // facts.MIB,
+            "outputs_cut": self._commands.outputs_cut,
+        }
+        return facts.facts(config.state_dir, self._executors, config.ports) | spool
+
     def _heartbeat(self, stopping: bool) -> str:
         config = self._config
         return encode(
@@ -332,7 +347,7 @@ class AgentRuntime:
                 version=facts.version(),
                 address=config.address,
                 labels=dict(config.labels),
-                facts=facts.facts(config.state_dir, self._executors, config.ports),
+                facts=self._facts(),
                 slots=config.slots,
                 running=self._commands.running + self._keeper.running,
                 stopping=stopping,

@@ -1,6 +1,7 @@
 """The agent's journal keeps what was taken and what is not yet reported."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,22 @@ def test_a_batch_is_bounded_but_never_empty(journal: Journal) -> None:
     journal.spool([ACCEPTED] * 3)
     assert len(journal.unreported(limit=2, limit_bytes=10_000)) == 2
     assert len(journal.unreported(limit=3, limit_bytes=1)) == 1
+
+
+def test_the_size_of_the_spool_follows_what_comes_goes_and_fails(journal: Journal) -> None:
+    journal.spool([ACCEPTED])
+    one = journal.spool_bytes()
+    journal.spool([ACCEPTED])
+    assert journal.spool_bytes() == 2 * one
+
+    with suppress(OSError), journal.transaction():
+        journal.spool([ACCEPTED])
+        raise OSError
+    assert journal.spool_bytes() == 2 * one
+    journal.applied(1)
+    assert journal.spool_bytes() == one
+    journal.applied(2)
+    assert journal.spool_bytes() == 0
 
 
 def test_a_transaction_that_fails_leaves_nothing(journal: Journal) -> None:
