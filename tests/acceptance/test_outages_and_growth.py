@@ -1,6 +1,6 @@
 """What makes this a better go-schedule, continued: outages, long histories, endless reconnects (checks 10, 12 and 13).
 
-Check 11, on certificates, is with the links that have them. The original hung on etcd; here nothing but records for
+The original hung on etcd; here nothing but records for
 outsiders depends on it, so what is asked of etcd there is asked of our database and our broker too.
 """
 
