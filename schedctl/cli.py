@@ -30,6 +30,9 @@ def global_options() -> list[click.Option]:
         click.Option(["-c", "--config"], metavar="FILE", help="Configuration file.", **shared),
         click.Option(["--server"], metavar="URL", help="Server, as host:port or URL.", **shared),
         click.Option(["--token"], metavar="TOKEN", help="API token; better in SCHEDCTL_TOKEN.", **shared),
+        click.Option(["--cacert"], metavar="FILE", help="Authority of the server's certificate.", **shared),
+        click.Option(["--cert"], metavar="FILE", help="Your certificate, where the server asks for one.", **shared),
+        click.Option(["--key"], metavar="FILE", help="The key of --cert.", **shared),
         click.Option(["-o", "--output"], type=click.Choice(FORMATS), help="How to print.", **shared),
         click.Option(["-v", "--verbose"], is_flag=True, help="Show each call on stderr.", **shared),
     ]

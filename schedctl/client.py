@@ -12,10 +12,10 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from schedctl import errors
-from schedctl.config import Settings
+from schedctl.config import Certificates, Settings
 
 API = "/api/v1"
 PAGE_SIZE = 500
@@ -46,6 +46,7 @@ class Client:
         self.server = settings.server
         self._token = settings.token
         self._timeout_s = settings.timeout_s
+        self._certificates = settings.certificates
         self._trace = trace
 
     def get(self, *parts: str, **query: Any) -> Any:
@@ -108,8 +109,7 @@ class Client:
 
     def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         url = urlsplit(self.server)
-        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        connection = kind(url.hostname or "", url.port, timeout=self._timeout_s)
+        connection = self._connection(url)
         try:
             connection.request(method, url.path + path, body or None, dict(headers))
             response = connection.getresponse()
@@ -117,6 +117,12 @@ class Client:
             return Answer(response.status, fields, response.read())
         finally:
             connection.close()
+
+    def _connection(self, url: SplitResult) -> http.client.HTTPConnection:
+        host, port = url.hostname or "", url.port
+        if url.scheme != "https":
+            return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
+        return http.client.HTTPSConnection(host, port, timeout=self._timeout_s, context=tls_context(self._certificates))
 
     def _json(self, answer: Answer) -> Any:
         if not answer.body:
@@ -139,6 +145,17 @@ def address(parts: tuple[str, ...], query: Mapping[str, Any]) -> str:
     path = "/".join([API, *(quote(part, safe="") for part in parts)])
     given = {key: value for key, value in query.items() if value not in ("", None)}
     return f"{path}?{urlencode(given)}" if given else path
+
+
+def tls_context(certificates: Certificates) -> ssl.SSLContext:
+    """How the server is verified, and what it is shown. Raises ConfigError for a file that cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=certificates.cacert or None)
+        if certificates.cert:
+            context.load_cert_chain(certificates.cert, certificates.key)
+    except OSError as error:
+        raise errors.ConfigError(f"cacert, cert or key: a file of these cannot be used: {error}") from error
+    return context
 
 
 def to_json(body: Any) -> bytes:
@@ -171,7 +188,12 @@ def connection_error(error: Exception, server: str, timeout_s: float) -> errors.
         return errors.Unreachable(f"cannot reach {server}: its name is not known; check --server")
     if isinstance(error, ssl.SSLCertVerificationError):
         return errors.NotOurServer(
-            f"{server}: its certificate is not trusted ({error.verify_message}); set SSL_CERT_FILE to your CA's file"
+            f"{server}: its certificate is not trusted ({error.verify_message}); set --cacert to your CA's file"
+        )
+    if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+        reason = (error.reason or "").rpartition("ALERT_")[2].replace("_", " ").lower()
+        return errors.Denied(
+            f"{server} does not accept your certificate ({reason}); set --cert and --key to what its CA has signed"
         )
     if isinstance(error, ssl.SSLError):
         return errors.NotOurServer(f"{server} does not speak TLS; use http:// in --server")

@@ -18,6 +18,7 @@ from schedctl.errors import ConfigError, CtlError
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 DEFAULT_TIMEOUT_S = 10.0
 SEARCHED = ("./.scheduler/schedctl.yaml", "~/.config/schedctl.yaml", "/etc/go-schedule/schedctl.yaml")
+CERTIFICATE_VARIABLES = {"cacert": "SCHEDCTL_CACERT", "cert": "SCHEDCTL_CERT", "key": "SCHEDCTL_KEY"}
 VERBOSE_LEVELS = frozenset({"debug", "trace"})
 LOG_LEVELS = VERBOSE_LEVELS | {"panic", "fatal", "error", "warn", "warning", "info"}
 
@@ -29,6 +30,18 @@ class Flags:
     config: str = ""
     server: str = ""
     token: str = field(default="", repr=False)
+    cacert: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Paths of PEM files: of the authority that signed the server's certificate, and of our own with its key."""
+
+    cacert: str = ""
+    cert: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,7 @@ class Settings:
     verbose: bool = False
     source: str = ""
     notes: tuple[str, ...] = ()
+    certificates: Certificates = Certificates()
 
 
 def resolve(flags: Flags, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -56,6 +70,7 @@ def resolve(flags: Flags, environ: Mapping[str, str] = os.environ) -> Settings:
         verbose=log_level_of(keys, where) in VERBOSE_LEVELS,
         source=where,
         notes=tuple(warnings_of(path)) if path and file_token else (),
+        certificates=certificates_of(flags, environ, keys, where),
     )
 
 
@@ -88,6 +103,17 @@ def text_of(keys: Mapping[str, Any], key: str, where: str) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"configuration: {where}: {key} must be text; put it in quotes")
     return value.strip()
+
+
+def certificates_of(flags: Flags, environ: Mapping[str, str], keys: Mapping[str, Any], where: str) -> Certificates:
+    def chosen(name: str) -> str:
+        path = getattr(flags, name) or environ.get(CERTIFICATE_VARIABLES[name], "") or text_of(keys, name, where)
+        return str(Path(path).expanduser()) if path else ""
+
+    found = Certificates(chosen("cacert"), chosen("cert"), chosen("key"))
+    if bool(found.cert) != bool(found.key):
+        raise ConfigError("a certificate and its key belong together: set both --cert and --key, or none")
+    return found
 
 
 def first_server(flags: Flags, environ: Mapping[str, str], from_file: str, where: str) -> str:

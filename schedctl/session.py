@@ -3,6 +3,7 @@
 Invariant: results go to stdout, everything else to stderr.
 """
 
+import dataclasses
 import functools
 import json
 import os
@@ -78,7 +79,7 @@ def with_session(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R
 
 def session_of(meta: Mapping[str, Any]) -> Session:
     """Raises ConfigError."""
-    given = {name: meta.get(META + name, "") for name in ("config", "server", "token")}
+    given = {field.name: meta.get(META + field.name, "") for field in dataclasses.fields(Flags)}
     settings = resolve(Flags(**given), os.environ)
     for note in settings.notes:
         complain(f"warning: {note}")
