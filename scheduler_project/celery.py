@@ -19,6 +19,7 @@ from scheduler_project.liveness import AliveStep
 from scheduler_project.process import CONTROL_QUEUE, ETCD_QUEUE, NATS_QUEUE, host_from_argv, queues_from_argv
 from scheduler_project.toolkit import env
 from scheduler_project.toolkit.errors import ConfigurationError
+from scheduler_project.watchdog import WatchdogStep
 
 TASKS_PER_DATABASE_CONNECTION = 1000
 HOST = host_from_argv(sys.argv)
@@ -71,6 +72,7 @@ redis_transport.install()
 app = SchedulerCelery("scheduler_project")
 app.conf.update(settings_or_exit())
 app.steps["consumer"].add(AliveStep)
+app.steps["worker"].add(WatchdogStep)
 
 if HOST is None:
     from scheduler_project.clock import clock_settings

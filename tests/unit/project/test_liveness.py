@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from scheduler_project.liveness import ALIVE_FILE, TOUCH_EVERY_S, AliveStep, touch
+from scheduler_project.liveness import ALIVE_FILE, TOUCH_EVERY_S, AliveStep, idle_s, touch
 
 
 class Timer:
@@ -30,16 +30,22 @@ def alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "alive"
 
 
-def test_nothing_is_written_where_no_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_where_no_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ALIVE_FILE, raising=False)
+    monkeypatch.chdir(tmp_path)
     touch()
-    assert not AliveStep(SimpleNamespace()).include_if(SimpleNamespace())
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_is_known_for_how_long_a_process_has_not_been_at_work() -> None:
+    touch()
+    first = idle_s()
+    assert 0 <= first < idle_s() < 10
 
 
 def test_a_worker_that_consumes_touches_its_file_at_once_and_again(alive: Path) -> None:
     timer = Timer()
     step = AliveStep(SimpleNamespace())
-    assert step.include_if(SimpleNamespace())
     step.start(SimpleNamespace(timer=timer))
     assert alive.exists()
     alive.unlink()
