@@ -3,11 +3,17 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.db.models import Sum, TextField
+from django.db.models.functions import Cast, Length
+
 from graphs.core import words
 from graphs.core.dot import dot
 from graphs.core.states import GRAPH
 from graphs.models import Component, Edge, Graph, Part
 from scheduler_project.toolkit.errors import Conflict
+
+CERTAINLY = 8
+"""How many characters a database may need for a byte of JSON: spaces, and `\\u00e9` for a letter of two bytes."""
 
 
 def mapping(graph: Graph) -> dict[str, Any]:
@@ -19,7 +25,7 @@ def mapping(graph: Graph) -> dict[str, Any]:
             for source, destination, length, _ in edges(graph)
         ],
         **graph.extra,
-        **({words.ERROR_KEY: graph.reason} if graph.state == "errored" else {}),
+        **_error(graph),
     }
 
 
@@ -28,6 +34,21 @@ def existing(graph: Graph) -> dict[str, Any]:
     if graph.state not in GRAPH.final:
         raise Conflict(f"graph {graph.id!r} is {graph.state}, so what exists still changes; compare when it has ended")
     return mapping(graph)
+
+
+def is_far_larger(graph: Graph, limit_bytes: int) -> bool:
+    """Whether the whole mapping would be larger than the limit without any doubt; it is not read to find out."""
+    documents = graph.components.aggregate(characters=Sum(Length(Cast("document", TextField()))))
+    return bool((documents["characters"] or 0) > CERTAINLY * limit_bytes)
+
+
+def without_lists(graph: Graph) -> dict[str, Any]:
+    """The mapping without components, changes and edges."""
+    return outline(graph, ()) | {**graph.extra, **_error(graph)}
+
+
+def _error(graph: Graph) -> dict[str, str]:
+    return {words.ERROR_KEY: graph.reason} if graph.state == "errored" else {}
 
 
 def outline(graph: Graph, rows: Iterable[Component]) -> dict[str, Any]:

@@ -19,17 +19,19 @@ from graphs import export, store
 from graphs.bridge.messages import (
     acceptance,
     attempt_of,
-    body,
     component_message,
     end_message,
     refusals,
+    short_end_message,
     start_document,
 )
 from graphs.bridge.presence import Presence
+from graphs.core.advance import PROGRESS
 from graphs.core.document import parse
 from graphs.core.replies import Reply, UnreadableReply, read_reply
 from graphs.core.values import parse_json
 from graphs.core.words import START_SUBJECTS
+from graphs.models import Graph
 from graphs.providers import aliases, component_faults
 from graphs.providers.base import Send
 from graphs.store.claiming import Claimed
@@ -46,6 +48,7 @@ STREAM = "scheduler"
 REPLY_SUBJECTS = ("*.*.*.done", "*.*.*.error")
 BATCH = 500
 IDLE_S = 1.0
+MARK_WITHIN_S = 0.02
 DATABASE_WAIT_S = 1.0
 STOP_S = 10.0
 
@@ -84,6 +87,7 @@ class Bridge:
         self._clock = clock
         self._on_failure = on_failure
         self._presence = Presence()
+        self._unmarked: list[Send] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
 
@@ -112,13 +116,18 @@ class Bridge:
     def run(self) -> None:
         """Works until stopped and nothing received is left. A fault of our own is logged and told to `on_failure`."""
         try:
-            while (messages := self._link.take(BATCH, IDLE_S)) or not self._stopping.is_set():
+            while (messages := self._link.take(BATCH, self._patience_s())) or not self._stopping.is_set():
                 self._until_stored(messages)
+            self._mark_sent()
         except Exception:
             log.exception("bridge.failed")
             self._on_failure()
         finally:
             connection.close()
+
+    def _patience_s(self) -> float:
+        """What is sent is marked so when no reply has made that needless at once."""
+        return MARK_WITHIN_S if self._unmarked else IDLE_S
 
     def _until_stored(self, messages: Sequence[Message]) -> None:
         while True:
@@ -146,6 +155,7 @@ class Bridge:
         for start in starts:
             self._start_graph(start)
         self._link.settled(messages)
+        self._mark_sent()
         self.push()
         self.announce()
         if self._link.connected:
@@ -161,7 +171,7 @@ class Bridge:
         if not self._link.connected:
             return
         for graph in store.take_announcements(self._clock()):
-            message = end_message(export.mapping(graph), graph.state, self._link.max_payload)
+            message = _end_of(graph, self._link.max_payload)
             if self._publish([message]):
                 store.mark_announced([graph.pk], self._clock())
                 log.info("graph.announced graph=%s subject=%s", graph.pk, message.subject)
@@ -169,7 +179,9 @@ class Bridge:
     def _settle(self, messages: Iterable[Message]) -> None:
         replies = [reply for message in messages if (reply := _reply_in(message)) is not None]
         if replies:
-            self._send(store.apply_replies(replies, self._backends(), self._clock()))
+            claimed = store.apply_replies(replies, self._backends(), self._clock())
+            self._forget_answered(replies)
+            self._send(claimed)
 
     def _settle_one_by_one(self, messages: Sequence[Message], error: DatabaseError) -> None:
         """A message that the database refuses is set aside with its subject in the log, and the others are kept."""
@@ -210,18 +222,35 @@ class Bridge:
 
     def _send(self, claimed: Claimed) -> bool:
         """Sends what was claimed. Returns whether there may be more to claim."""
-        fits = [send for send in claimed.sends if len(body(send.document)) <= self._link.max_payload]
-        if len(fits) < len(claimed.sends):
-            self._refuse_large(claimed.sends)
-        if fits and self._publish([component_message(send) for send in fits]):
-            store.mark_sent(fits, self._clock())
+        limit = self._link.max_payload
+        messages = [(send, component_message(send)) for send in claimed.sends]
+        large = [(send, len(message.data)) for send, message in messages if len(message.data) > limit]
+        if large:
+            why = "{} bytes are more than the {} that the NATS server takes in a message"
+            store.refuse_sends([(send, why.format(size, limit)) for send, size in large], self._clock())
+        fits = [(send, message) for send, message in messages if len(message.data) <= limit]
+        if fits and self._publish([message for _, message in fits]):
+            self._unmarked += [send for send, _ in fits]
         return claimed.more
 
-    def _refuse_large(self, sends: Sequence[Send]) -> None:
-        limit = self._link.max_payload
-        sizes = [(send, len(body(send.document))) for send in sends]
-        why = "{} bytes are more than the {} that the NATS server takes in a message"
-        store.refuse_sends([(send, why.format(size, limit)) for send, size in sizes if size > limit], self._clock())
+    def _forget_answered(self, replies: Iterable[Reply]) -> None:
+        """What a reply has settled needs no mark."""
+        told = {
+            (reply.graph_id, reply.report.component_id, reply.report.attempt)
+            for reply in replies
+            if reply.report.outcome != PROGRESS
+        }
+        self._unmarked = [
+            send
+            for send in self._unmarked
+            if not told & {(send.graph_id, send.component_id, attempt) for attempt in (None, send.attempt)}
+        ]
+
+    def _mark_sent(self) -> None:
+        """Marks what the server has and nobody has answered yet, so that it is not sent again."""
+        if self._unmarked:
+            store.mark_sent(self._unmarked, self._clock())
+            self._unmarked = []
 
     def _publish(self, messages: Sequence[Message]) -> bool:
         """Whether the server has the messages. What it may not have is sent again by the sweep."""
@@ -231,6 +260,12 @@ class Bridge:
             log.warning("bridge.not_sent messages=%d reason=%s", len(messages), error)
             return False
         return True
+
+
+def _end_of(graph: Graph, max_payload: int) -> Message:
+    if export.is_far_larger(graph, max_payload):
+        return short_end_message(export.without_lists(graph), graph.state)
+    return end_message(export.mapping(graph), graph.state, max_payload)
 
 
 def _reply_in(message: Message) -> Reply | None:

@@ -42,16 +42,23 @@ def start_document(start: Message, document: Any) -> Any:
 
 
 def end_message(mapping: Mapping[str, Any], state: str, max_payload: int) -> Message:
-    """`build.<verb>.done` or `.error` with the whole mapping; a mapping too large for the server goes without lists."""
+    """`build.<verb>.done` or `.error` with the whole mapping; without lists where the server would not take them."""
+    message = _end(mapping, state)
+    return message if len(message.data) <= max_payload else short_end_message(mapping, state)
+
+
+def short_end_message(mapping: Mapping[str, Any], state: str) -> Message:
+    """The same without lists, for a mapping that is too large for the server."""
+    kept = {key: value for key, value in mapping.items() if key not in ("components", "changes", "edges")}
+    omitted = "components, changes and edges: they are more bytes than the server takes"
+    return _end({**kept, "components": [], "omitted": omitted}, state)
+
+
+def _end(mapping: Mapping[str, Any], state: str) -> Message:
     subject = f"{mapping['action']}.{'done' if state == 'completed' else 'error'}"
     if state == "cancelled":
         mapping = {**mapping, words.ERROR_KEY: "the graph was cancelled"}
-    data = body(mapping)
-    if len(data) > max_payload:
-        kept = {key: value for key, value in mapping.items() if key not in ("components", "changes", "edges")}
-        omitted = f"components, changes and edges: {len(data)} bytes are more than the server takes"
-        data = body({**kept, "components": [], "omitted": omitted})
-    return Message(subject, data, headers={MESSAGE_ID_HEADER: f"{mapping['id']}.{state}"})
+    return Message(subject, body(mapping), headers={MESSAGE_ID_HEADER: f"{mapping['id']}.{state}"})
 
 
 def refusals(start: Message, document: Any, error: SchedulerError) -> list[Message]:

@@ -86,7 +86,7 @@ def settle(ledger: Ledger, replies: Sequence[Reply], rows: Sequence[Component]) 
         plan = advance(loaded.snapshot(graph), [reply.report for reply in by_graph[graph.pk]], ledger.now)
         ignored += plan.ignored
         notes += _ignored_events(graph.pk, by_graph[graph.pk], plan.ignored)
-        settled += _apply(graph, plan, by_graph[graph.pk], loaded)
+        settled += _apply(graph, plan, by_graph[graph.pk], loaded, ledger.now)
         notes += _write_signs(graph, plan, loaded, ledger)
         quiet += [loaded.rows[graph.pk][name] for name in plan.attention]
         if not plan.empty:
@@ -150,14 +150,16 @@ def _node(row: Component) -> Node:
     )
 
 
-def _apply(graph: Graph, plan: Plan, replies: Sequence[Reply], loaded: Loaded) -> list[Settled]:
-    """Moves the rows in memory."""
+def _apply(graph: Graph, plan: Plan, replies: Sequence[Reply], loaded: Loaded, now: datetime) -> list[Settled]:
+    """Moves the rows in memory. What was answered was sent, also where nobody had the time to note it."""
     changed: list[Settled] = []
     for move in plan.moves:
         row = loaded.rows[graph.pk][move.component_id]
         before = row.state
         reply = replies[move.report] if move.report is not None else None
         document: Mapping[str, Any] = reply.document if reply else {}
+        if reply is not None and before == "running":
+            row.sent_at = row.sent_at or now
         row.state, row.reason, row.decided_by, row.silent = move.state, move.reason, move.by, move.silent
         row.retry_at = move.retry_at
         if move.state != "waiting":
@@ -172,7 +174,7 @@ def _write(settled: Sequence[Settled], now: datetime) -> None:
     over = [(one.row, one.before) for one in settled if one.row.state != "waiting"]
     swap(over, ended_at=now, retry_at=None, **clear)
     if over:
-        update_rows([row for row, _ in over], ["document"])
+        update_rows([row for row, _ in over], ["document", "sent_at"])
     again: dict[datetime | None, list[tuple[Component, str]]] = defaultdict(list)
     for one in settled:
         if one.row.state == "waiting":
@@ -197,7 +199,8 @@ def _write_signs(graph: Graph, plan: Plan, loaded: Loaded, ledger: Ledger) -> li
     for name in plan.seen:
         row = rows[name]
         row.seen_at = ledger.now
-        Component.objects.filter(pk=row.pk).update(seen_at=ledger.now, deadline_at=deadline_of(row))
+        known = {"sent_at": row.sent_at or ledger.now, "resend_at": None}
+        Component.objects.filter(pk=row.pk).update(seen_at=ledger.now, deadline_at=deadline_of(row), **known)
     released = [rows[name].pk for name in plan.released]
     if released:
         Component.objects.filter(pk__in=released).update(retry_at=None)

@@ -45,6 +45,7 @@ class Nats:
         self.bridge.handle([])
         while messages := self.link.take(500, 0.01):
             self.bridge.handle(messages)
+        self.bridge.handle([])
 
     def reply(self, subject: str, component_id: str, state: str = "completed", **fields: Any) -> None:
         body = {"_component_id": component_id, "service": "b1", "_state": state, "_action": "create"} | fields
@@ -401,7 +402,7 @@ def test_a_component_larger_than_the_server_takes_fails_with_the_sizes(nats: Nat
 
     assert "that the NATS server takes" in Component.objects.changes().get().reason
     [ended] = nats.server.bodies("build.create.error")
-    assert "bytes are more than the server takes" in ended["omitted"]
+    assert "more bytes than the server takes" in ended["omitted"]
 
 
 def test_a_cancelled_graph_ends_as_an_error_that_says_so(nats: Nats) -> None:
