@@ -1,7 +1,7 @@
 """Forgets graphs that have been over for longer than they are kept, a bounded part of them in each step.
 
-Invariant: no graph goes that is not over, whose end is still to be announced on NATS, or that something else needs. A
-large one goes over several steps, its own row last.
+Invariant: no graph goes that is not over, whose end is still to be announced on NATS, or that something else needs,
+such as the graph that it is a part of. A large one goes over several steps, its own row last.
 """
 
 import logging
@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from graphs.core.states import GRAPH
 from graphs.models import Component, Edge, Graph
@@ -29,6 +30,7 @@ def forget(now: datetime) -> None:
     if before is None:
         return
     old = Graph.objects.filter(state__in=GRAPH.final, serial__lt=first_id_of(before), ended_at__lt=before)
+    old = old.exclude(Exists(Graph.objects.unfinished().filter(components=OuterRef("parent"))))
     if settings.NATS_URI:
         old = old.filter(announce_at=None)
     ids = list(old.order_by("serial").values_list("pk", flat=True)[:GRAPHS_PER_STEP])

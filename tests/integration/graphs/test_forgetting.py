@@ -98,6 +98,20 @@ def test_an_end_that_is_still_to_be_announced_is_not_forgotten(now: datetime, se
     assert not Graph.objects.exists()
 
 
+def test_a_graph_inside_of_one_that_is_not_over_stays_as_long(now: datetime) -> None:
+    outer = submitted("outer", now)
+    Command.objects.all().delete()
+    inner = ended("inner", now)
+    Graph.objects.filter(pk=inner.pk).update(parent=Component.objects.get(graph=outer))
+
+    store.forget(now + KEEP + SECOND)
+    assert Graph.objects.filter(pk=inner.pk).exists()
+    Graph.objects.filter(pk=outer.pk).update(state="completed", ended_at=now, announce_at=None)
+    store.forget(now + KEEP + SECOND)
+
+    assert not Graph.objects.exists()
+
+
 def test_a_large_graph_goes_in_parts_its_row_last(now: datetime, monkeypatch: Any) -> None:
     ended("old", now, size=4)
     monkeypatch.setattr(forgetting, "ROWS_PER_STEP", 3)
