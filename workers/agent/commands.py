@@ -8,6 +8,7 @@ command ends is cut off, so that the spool stays within its cap and no end is ev
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -57,6 +58,7 @@ class Commands:
         self._queue = Queue()
         self._live: dict[str, Live] = {}
         self.outputs_cut = 0
+        self._gone: list[Folder] = []
 
     @property
     def running(self) -> int:
@@ -81,13 +83,12 @@ class Commands:
         """Takes a command that the journal does not know in this attempt."""
         self._stop(order.unit, order.grace_s)
         reason = refusal(order, now, draining)
-        self._journal.take(order, order.unit, order.attempt, KIND, QUEUED, now)
         if reason:
+            self._journal.take(order, order.unit, order.attempt, KIND, QUEUED, now)
             self._refuse(order, reason, now)
             return
-        self._journal.set_state(
-            order.unit, order.attempt, QUEUED, Accepted(unit=order.unit, attempt=order.attempt, at=now)
-        )
+        accepted = Accepted(unit=order.unit, attempt=order.attempt, at=now)
+        self._journal.take(order, order.unit, order.attempt, KIND, QUEUED, now, accepted)
         self._queue.add(order)
         self._journal.after_commit(self._fill)
 
@@ -250,11 +251,22 @@ class Commands:
             log.warning("output.cut unit=%s bytes=%d reason=the spool is full", live.order.unit, missing)
 
     def _remove(self, folder: Folder) -> None:
+        self._gone.append(folder)
+        if len(self._gone) == 1:
+            asyncio.get_running_loop().call_soon(self._remove_gone)
+
+    def _remove_gone(self) -> None:
         """Beside the loop: deleting files takes as long as starting processes, and nobody waits for it."""
-        asyncio.get_running_loop().run_in_executor(None, folder.remove)
+        gone, self._gone = self._gone, []
+        asyncio.get_running_loop().run_in_executor(None, remove_all, gone)
 
     def _finish(self, order: RunCommand, report: Ended) -> None:
         self._journal.finish(order.unit, order.attempt, OVER, report, time.time())
+
+
+def remove_all(folders: Sequence[Folder]) -> None:
+    for folder in folders:
+        folder.remove()
 
 
 def ended_report(order: RunCommand, end: End) -> Ended:

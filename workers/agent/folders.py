@@ -94,34 +94,44 @@ class End:
 class Folder:
     """One process's place in the agent's state folder: files that share its name, as few as can be.
 
+    `stem` is the path that they all begin with.
+
     Making a directory for each would cost as much as starting the process.
     """
 
     def __init__(self, state_dir: Path, name: str) -> None:
         self.name = name
-        self.path = state_dir / UNITS / name
-        self._record = f"{self.path}{RECORD}"
+        self.stem = f"{state_dir}/{UNITS}/{name}"
+        self._record = f"{self.stem}{RECORD}"
+
+    @property
+    def path(self) -> Path:
+        return Path(self.stem)
 
     def create(self, spec: Spec) -> None:
         """Raises FileExistsError when the name was ever used before."""
-        self._append("spec", vars(spec), os.O_CREAT | os.O_EXCL)
+        self.create_from(spec_line(spec))
+
+    def create_from(self, line: bytes) -> None:
+        """As `create`, from JSON that has the spec under `spec`; what else is in it does not count."""
+        self._write(line, os.O_CREAT | os.O_EXCL)
 
     def exists(self) -> bool:
-        return Path(self._record).exists()
+        return os.path.exists(self._record)  # noqa: PTH110
 
     def file(self, part: str) -> str:
         """The path of one of its files, such as `stdout`."""
-        return f"{self.path}.{part}"
+        return f"{self.stem}.{part}"
 
     def started(self, start: Start) -> None:
-        self._append("started", vars(start))
+        self._write(encoded({"started": vars(start)}))
 
     def ended(self, end: End) -> None:
-        self._append("ended", vars(end))
+        self._write(encoded({"ended": vars(end)}))
 
     def cut(self, dropped: dict[str, int]) -> None:
         """Remembers how many bytes were cut off each stream."""
-        self._append("cut", dropped)
+        self._write(encoded({"cut": dropped}))
 
     def spec(self) -> Spec | None:
         found = self._read().get("spec")
@@ -159,11 +169,11 @@ class Folder:
             with suppress(FileNotFoundError):
                 os.unlink(path)  # noqa: PTH108
 
-    def _append(self, event: str, told: Mapping[str, Any], flags: int = 0) -> None:
+    def _write(self, line: bytes, flags: int = 0) -> None:
         """One write: a kill leaves a whole line or none. It begins a line of its own, whatever is before it."""
         record = os.open(self._record, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
         try:
-            os.write(record, f"\n{json.dumps({event: told})}\n".encode())
+            os.write(record, b"\n" + line + b"\n")
         finally:
             os.close(record)
 
@@ -175,6 +185,16 @@ class Folder:
                 with suppress(ValueError):  # after a power failure
                     found |= json.loads(line or b"{}")
         return found
+
+
+def spec_line(spec: Spec) -> bytes:
+    """A spec as the record has it."""
+    return encoded({"spec": vars(spec)})
+
+
+def encoded(told: Mapping[str, Any]) -> bytes:
+    """One line of JSON."""
+    return json.dumps(told).encode()
 
 
 def folders(state_dir: Path) -> Iterator[Folder]:

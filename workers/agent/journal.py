@@ -7,8 +7,8 @@ also over restarts, so everything that is unreported belongs to the present sess
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,19 @@ class Entry:
         return self.over_at is not None
 
 
+class _Transaction(AbstractContextManager[None]):
+    """One for all uses: there are several for each command, and a generator for each would cost more than the work."""
+
+    def __init__(self, enter: Callable[[], None], leave: Callable[[type[BaseException] | None], None]) -> None:
+        self._enter, self._leave = enter, leave
+
+    def __enter__(self) -> None:
+        self._enter()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._leave(kind)
+
+
 class Journal:
     """One agent's journal. All methods may be called from any thread."""
 
@@ -76,26 +89,15 @@ class Journal:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.executescript(SCHEMA)
+        self._transaction = _Transaction(self._enter, self._leave)
 
     def close(self) -> None:
         with self._lock:
             self._connection.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """All or nothing; may be nested, the outermost one counts."""
-        with self._lock:
-            if self._depth > 0:
-                yield
-                return
-            with self._outermost():
-                yield
-            after, self._after = self._after, []
-            spooled, self._spooled = self._spooled, False
-        if spooled:
-            self.on_spooled()
-        for effect in after:
-            effect()
+        return self._transaction
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Calls `effect` once the open transaction is committed; it is dropped with the transaction."""
@@ -105,21 +107,47 @@ class Journal:
                 return
         effect()
 
-    @contextmanager
-    def _outermost(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._depth = 1
+    def _enter(self) -> None:
+        self._lock.acquire()
+        if self._depth == 0:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except BaseException:
+                self._lock.release()
+                raise
+        self._depth += 1
+
+    def _leave(self, failed: type[BaseException] | None) -> None:
+        after: list[Callable[[], None]] = []
+        spooled = False
         try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            self._after.clear()
-            self._spooled = False
-            self._spool_bytes = None
-            raise
+            self._depth -= 1
+            if self._depth == 0:
+                self._end(failed)
+                after, self._after = self._after, after
+                spooled, self._spooled = self._spooled, spooled
         finally:
-            self._depth = 0
+            self._lock.release()
+        if spooled:
+            self.on_spooled()
+        for effect in after:
+            effect()
+
+    def _end(self, failed: type[BaseException] | None) -> None:
+        try:
+            if failed is None:
+                self._connection.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+        if failed is not None:
+            self._undo()
+
+    def _undo(self) -> None:
+        self._after.clear()
+        self._spooled = False
+        self._spool_bytes = None
+        self._connection.execute("ROLLBACK")
 
     def remembered(self, key: str, default: str) -> str:
         """The value kept for `key`; the default is kept when there was none."""
@@ -142,14 +170,21 @@ class Journal:
         with self.transaction():
             self._connection.execute("DELETE FROM nonces WHERE expires_at < ?", (moment,))
 
-    def take(self, order: Order, unit: str, attempt: int, kind: str, state: str, now: float) -> bool:
-        """Takes a unit's attempt. False when it was taken before."""
+    def take(
+        self, order: Order, unit: str, attempt: int, kind: str, state: str, now: float, report: Report | None = None
+    ) -> bool:
+        """Takes a unit's attempt, and spools the report that tells of it. False when it was taken before."""
+        payload = b"" if report is None else msgspec.json.encode(report)
         with self.transaction():
             cursor = self._connection.execute(
-                'INSERT OR IGNORE INTO units (unit, attempt, kind, state, "order", taken_at) VALUES (?, ?, ?, ?, ?, ?)',
-                (unit, attempt, kind, state, msgspec.json.encode(order), now),
+                'INSERT OR IGNORE INTO units (unit, attempt, kind, state, "order", taken_at, report)'
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (unit, attempt, kind, state, msgspec.json.encode(order), now, payload),
             )
-            return cursor.rowcount == 1
+            taken = cursor.rowcount == 1
+            if taken and payload:
+                self.spool_encoded([payload])
+            return taken
 
     def bury(self, order: Order, unit: str, attempt: int, kind: str, report: Report, now: float) -> None:
         """Makes an attempt that was never taken count as over; `report` is told to who orders it later."""
@@ -175,10 +210,13 @@ class Journal:
 
     def set_state(self, unit: str, attempt: int, state: str, report: Report | None = None) -> None:
         """Writes a state and spools the report that tells of it."""
-        with self.transaction():
+        if report is None:
             self._update(unit, attempt, "state = ?", state)
-            if report is not None:
-                self._tell_of(unit, attempt, report)
+            return
+        payload = msgspec.json.encode(report)
+        with self.transaction():
+            self._update(unit, attempt, "state = ?, report = ?", state, payload)
+            self.spool_encoded([payload])
 
     def set_progress(self, unit: str, attempt: int, progress: bytes) -> None:
         self._update(unit, attempt, "progress = ?", progress)
@@ -193,9 +231,10 @@ class Journal:
 
     def finish(self, unit: str, attempt: int, state: str, report: Report, now: float) -> None:
         """Writes a final state and spools the report that tells of it."""
+        payload = msgspec.json.encode(report)
         with self.transaction():
-            self._update(unit, attempt, "state = ?, over_at = ?", state, now)
-            self._tell_of(unit, attempt, report)
+            self._update(unit, attempt, "state = ?, over_at = ?, report = ?", state, now, payload)
+            self.spool_encoded([payload])
 
     def delete(self, entries: Sequence[Entry]) -> None:
         with self.transaction():
@@ -250,11 +289,6 @@ class Journal:
         with self.transaction():
             self._connection.execute("DELETE FROM spool WHERE seq <= ?", (seq,))
             self._spool_bytes = None
-
-    def _tell_of(self, unit: str, attempt: int, report: Report) -> None:
-        payload = msgspec.json.encode(report)
-        self._update(unit, attempt, "report = ?", payload)
-        self.spool_encoded([payload])
 
     def _update(self, unit: str, attempt: int, assignments: str, *values: object) -> None:
         with self.transaction():

@@ -6,7 +6,6 @@ the supervisor starts it once, so this only asks what became of it.
 
 import asyncio
 import base64
-import json
 import logging
 import os
 import socket
@@ -16,6 +15,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from workers.agent.folders import End, Spec, Start, ended_before
 from workers.agent.supervisor import EXIT_BUSY, SOCKET, socket_address
@@ -134,13 +135,13 @@ class SupervisorLink:
 
     def _send(self, request: dict[str, Any]) -> None:
         if self._writer is not None:
-            self._writer.write(json.dumps(request).encode() + b"\n")
+            self._writer.write(msgspec.json.encode(request) + b"\n")
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         rest = b""
         while piece := await _read(reader):
             *lines, rest = (rest + piece).split(b"\n")
-            events = [json.loads(line) for line in lines]
+            events = [msgspec.json.decode(line) for line in lines]
             with self._batch():
                 for event in events:
                     self._handle(event)

@@ -28,7 +28,7 @@ from workers.agent.confinement import (
     report_pipe,
     told,
 )
-from workers.agent.folders import STREAMS, End, Folder, Spec, Start
+from workers.agent.folders import STREAMS, End, Folder, Spec, Start, spec_line
 
 MARKER = "SCHEDULER_PROCESS"
 LEFTOVER_POLL_S = 0.05
@@ -140,7 +140,7 @@ class Process:
 
     def _record(self) -> None:
         if self.spec.sweep or self._kill_at is not None:
-            kill(procfs.marked(MARKER).get(str(self.folder.path), []))
+            kill(procfs.marked(MARKER).get(self.folder.stem, []))
         self.end = replace(
             self._outcome or End(at=time.time()),
             timed_out=self._cause.timed_out,
@@ -177,10 +177,13 @@ def outcome_of(status: int) -> End:
     return End(at=time.time(), exit_code=code) if code >= 0 else End(at=time.time(), signal=-code)
 
 
-def spawn(folder: Folder, spec: Spec) -> Process | End:
-    """Starts the process of a fresh folder, or records why it cannot start. Raises FileExistsError for a used one."""
+def spawn(folder: Folder, spec: Spec, line: bytes = b"") -> Process | End:
+    """Starts the process of a fresh folder, or records why it cannot start. Raises FileExistsError for a used one.
+
+    `line` is the spec as `Folder.create_from` takes it, where it came in that form.
+    """
     try:
-        folder.create(spec)
+        folder.create_from(line or spec_line(spec))
     except FileExistsError:
         raise
     except OSError as error:
@@ -208,7 +211,7 @@ def start_of(pid: int) -> Start:
 
 def environment(folder: Folder, spec: Spec, account: Account | None = None) -> Mapping[str, str]:
     """Exactly what the process sees: what was ordered, and the marks by which it is found again."""
-    marks = {MARKER: str(folder.path), "SCHEDULER_UNIT": spec.unit, "SCHEDULER_ATTEMPT": str(spec.attempt)}
+    marks = {MARKER: folder.stem, "SCHEDULER_UNIT": spec.unit, "SCHEDULER_ATTEMPT": str(spec.attempt)}
     return {**(account.variables if account else {}), **spec.env, **marks}
 
 

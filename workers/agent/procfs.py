@@ -11,6 +11,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 STATE, PARENT, GROUP, START_TICKS = 0, 1, 2, 19
+STAT_BYTES_MAX = 4096
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,17 @@ def boot_id() -> str:
 def stat(pid: int) -> Stat | None:
     """None when there is no such process."""
     try:
-        text = (PROC / str(pid) / "stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
+        file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return None
-    fields = text.rpartition(")")[2].split()
-    return Stat(state=fields[STATE], group=int(fields[GROUP]), started_ticks=int(fields[START_TICKS]))
+    try:
+        told = os.read(file, STAT_BYTES_MAX)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(file)
+    fields = told[told.rindex(b")") + 2 :].split()
+    return Stat(state=fields[STATE].decode(), group=int(fields[GROUP]), started_ticks=int(fields[START_TICKS]))
 
 
 def is_alive(pid: int, started_ticks: int) -> bool:

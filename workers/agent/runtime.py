@@ -72,6 +72,7 @@ class AgentRuntime:
         self._lock = lock_state_dir(config)
         self._journal = Journal(config.state_dir / "journal.sqlite3")
         self._worker_id = self._identify()
+        self._draining = self._journal.remembered(DRAINING_KEY, "")
         self._journal_id = self._journal.remembered(JOURNAL_KEY, uuid.uuid4().hex)
         self._trust = Trust(config, self._worker_id, self._journal)
         self._session = uuid.uuid4().hex
@@ -257,7 +258,8 @@ class AgentRuntime:
             case Applied():
                 self._journal.after_commit(lambda: self._reporter.applied(order.session, order.seq))
             case SetDraining():
-                self._journal.remember(DRAINING_KEY, DRAINING if order.draining else "")
+                self._draining = DRAINING if order.draining else ""
+                self._journal.remember(DRAINING_KEY, self._draining)
             case Admitted() | Superseded():
                 log.debug("order.heard host=%s %s", self._config.host, order)
             case Enrolled():
@@ -281,12 +283,12 @@ class AgentRuntime:
         elif isinstance(order, RunCommand):
             self._take_command(order, now)
         else:
-            self._keeper.take(order, now, self._draining())
+            self._keeper.take(order, now, self._draining)
 
     def _take_command(self, order: RunCommand, now: float) -> None:
         """One that was meant for an earlier journal may have run under it."""
         if order.journal in ("", self._journal_id):
-            self._commands.take(order, now, self._draining())
+            self._commands.take(order, now, self._draining)
         else:
             log.warning("order.of_lost_journal unit=%s attempt=%d", order.unit, order.attempt)
 
@@ -316,9 +318,6 @@ class AgentRuntime:
 
     def _tell_again(self, known: Entry) -> None:
         self._journal.spool_encoded([known.report])
-
-    def _draining(self) -> str:
-        return self._journal.remembered(DRAINING_KEY, "")
 
     def _identify(self) -> str:
         if self._config.worker_id:

@@ -69,8 +69,8 @@ class Client:
         self._received = b""
         self._unsent = b""
 
-    def receive(self) -> list[dict[str, Any]] | None:
-        """The requests that are complete; None when the agent has gone."""
+    def receive(self) -> list[bytes] | None:
+        """The lines that are complete, each a request in JSON; None when the agent has gone."""
         try:
             piece = self.connection.recv(1 << 20)
         except BlockingIOError:
@@ -80,7 +80,7 @@ class Client:
         if not piece:
             return None
         *lines, self._received = (self._received + piece).split(b"\n")
-        return [json.loads(line) for line in lines]
+        return lines
 
     def send(self, event: dict[str, Any]) -> None:
         self._unsent += json.dumps(event).encode() + b"\n"
@@ -209,16 +209,17 @@ class Supervisor:
         self._selector.register(connection, selectors.EVENT_READ, client)
 
     def _receive(self, client: Client) -> None:
-        requests = client.receive()
-        if requests is None:
+        lines = client.receive()
+        if lines is None:
             self._selector.unregister(client.connection)
             client.connection.close()
             self._clients.discard(client)
             self._needed_until = uptime_s() + ALONE_MAX_S
             return
-        for request in requests:
+        for line in lines:
+            request = json.loads(line)
             if request["op"] == "start" and not self._stopping:
-                self._start(Folder(self._dir, request["id"]), Spec.of(request["spec"]))
+                self._start(Folder(self._dir, request["id"]), Spec.of(request["spec"]), line)
                 self._tell_meanwhile(uptime_s())
             elif request["id"] in self._live:
                 process = self._live[request["id"]]
@@ -232,13 +233,13 @@ class Supervisor:
             self._reap()
             self._flush()
 
-    def _start(self, folder: Folder, spec: Spec) -> None:
+    def _start(self, folder: Folder, spec: Spec, line: bytes) -> None:
         """Starts the process, or tells again what became of it when it was started before."""
         if folder.name in self._live:
             self._tell_started(self._live[folder.name])
             return
         try:
-            result = spawn(folder, spec)
+            result = spawn(folder, spec, line)
         except FileExistsError:
             known = folder.end()
             self._tell_ended(folder.name, known or End(at=time.time(), lost=NEVER_SEEN))
@@ -288,7 +289,7 @@ class Supervisor:
             if spec is None:
                 folder.remove()
                 continue
-            self._adopt_one(folder, spec, marked.get(str(folder.path), []))
+            self._adopt_one(folder, spec, marked.get(folder.stem, []))
 
     def _adopt_one(self, folder: Folder, spec: Spec, pids: list[int]) -> None:
         start = folder.start() or _unrecorded(folder, pids)
