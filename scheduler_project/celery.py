@@ -98,5 +98,6 @@ else:
 
     app.conf.imports = ("workers.agent.tasks",)
     app.conf.worker_concurrency = 1
+    app.conf.worker_enable_remote_control = False  # its commands are not signed, and it holds three connections
     app.steps["worker"].add(AgentStep)
     warnings.filterwarnings("ignore", category=SecurityWarning)  # an agent may well be root; only JSON is accepted
