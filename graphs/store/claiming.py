@@ -21,11 +21,15 @@ from graphs.providers import alias_of, component_faults, provider
 from graphs.providers.base import Send
 from graphs.store.gates import lock, ready_rows
 from graphs.store.ledger import Ledger
-from graphs.store.rows import LostRace, batches, in_graphs, moved, swap
+from graphs.store.rows import LostRace, in_graphs, moved, swap
 from graphs.store.times import deadline_of
 from scheduler_project.toolkit.bulk import update_rows
 
 CLAIM_BATCH = 500
+STARTED = (
+    *("state", "reason", "attempt", "decided_by"),
+    *("started_at", "sent_at", "seen_at", "resend_at", "deadline_at", "ended_at"),
+)
 FILLED_IN = ("document", "type", "verb", "provider", "backend")
 
 
@@ -114,31 +118,27 @@ def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[st
 
 def _write_started(started: Sequence[_Started], now: datetime) -> None:
     """Compare-and-set of state and attempt. What templates gave is kept with the row."""
-    alike: dict[tuple[bool, int, datetime | None], list[int]] = defaultdict(list)
+    by_attempt: dict[int, list[Component]] = defaultdict(list)
+    resend_at = now + timedelta(seconds=settings.GRAPH_RESEND_S)
     for one in started:
         row = one.row
+        by_attempt[row.attempt].append(row)
         here = provider(row.backend).is_sent_in_transaction
-        row.started_at, row.seen_at, row.needs_attention = now, None, False
-        alike[here, row.attempt, deadline_of(row)].append(row.pk)
-    resend_at = now + timedelta(seconds=settings.GRAPH_RESEND_S)
-    clear = {"seen_at": None, "decided_by": "", "ended_at": None}
-    for (here, attempt, deadline_at), pks in alike.items():
-        times = {"started_at": now, "sent_at": now if here else None, "resend_at": None if here else resend_at}
-        for batch in batches(pks):
-            rows = Component.objects.filter(pk__in=batch, state="waiting", attempt=attempt)
-            moved_on = {"state": "running", "reason": "", "attempt": attempt + 1, "deadline_at": deadline_at}
-            if rows.update(**moved_on, **times, **clear) != len(batch):
-                raise LostRace
-    for one in started:
-        one.row.state, one.row.reason, one.row.attempt = "running", "", one.row.attempt + 1
-        one.row.decided_by = ""
+        row.started_at, row.seen_at, row.needs_attention, row.ended_at = now, None, False, None
+        row.sent_at, row.resend_at = (now, None) if here else (None, resend_at)
+        row.deadline_at = deadline_of(row)
+    for attempt, rows in by_attempt.items():
+        for row in rows:
+            row.state, row.reason, row.attempt, row.decided_by = "running", "", attempt + 1, ""
+        if update_rows(rows, STARTED, still={"state": "waiting", "attempt": attempt}) != len(rows):
+            raise LostRace
     update_rows([one.row for one in started if one.filled_in], FILLED_IN)
 
 
 def _write_failed(failed: Sequence[Component], now: datetime) -> None:
     for row in failed:
         row.state, row.decided_by, row.silent = "errored", "", False
-    swap([(row, "waiting") for row in failed], ended_at=now, deadline_at=None)
+    swap([(row, "waiting") for row in failed], {"ended_at": now, "deadline_at": None})
 
 
 def _count(ledger: Ledger, started: Sequence[Component], failed: Sequence[Component]) -> None:

@@ -12,7 +12,7 @@ from graphs.core.rules import standing
 from graphs.core.states import GRAPH
 from graphs.models import Component, Edge, Graph, Part
 from graphs.signals import graphs_ended
-from graphs.store.rows import batches, moved
+from graphs.store.rows import moved
 from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.events import NewEvent
 
@@ -88,10 +88,5 @@ def needed_by(graph: Graph) -> dict[str, list[str]]:
 
 
 def write_blockers(blockers: dict[int, int]) -> None:
-    """Writes new numbers of blockers by primary key, with one statement for each value and batch."""
-    keys_by_value: dict[int, list[int]] = defaultdict(list)
-    for key, value in blockers.items():
-        keys_by_value[value].append(key)
-    for value, keys in keys_by_value.items():
-        for batch in batches(keys):
-            Component.objects.filter(pk__in=batch).update(blockers=value)
+    """Writes new numbers of blockers by primary key."""
+    update_rows([Component(pk=key, blockers=value) for key, value in blockers.items()], ["blockers"])

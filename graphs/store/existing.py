@@ -8,7 +8,7 @@ from typing import Any
 from graphs.core import words
 from graphs.core.merge import effects, touched_ids
 from graphs.models import Component, Part
-from graphs.store.rows import batches, in_graphs
+from graphs.store.rows import batches, components_by_id
 from scheduler_project.toolkit.bulk import insert_rows, update_rows
 from scheduler_project.toolkit.events import NewEvent
 
@@ -64,10 +64,7 @@ def _load(completed: Sequence[Component]) -> Existing:
     existing = Existing()
     keys = {(row.graph_id, one) for row in completed for one in touched_ids(row.verb, row.component_id, row.document)}
     for batch in batches(sorted(keys)):
-        ids: dict[str, list[str]] = defaultdict(list)
-        for graph_id, component_id in batch:
-            ids[graph_id].append(component_id)
-        for row in Component.objects.existing().filter(in_graphs(ids)):
+        for row in components_by_id(Part.EXISTS, batch):
             existing.present[row.graph_id][row.component_id] = row
     return existing
 

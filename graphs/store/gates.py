@@ -8,13 +8,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Q
 
 from graphs.core.rules import RULES
-from graphs.models import Circuit, Component, ComponentQuerySet, Graph, ProviderLimit
+from graphs.models import Circuit, Component, Graph, ProviderLimit
 from graphs.providers import provider
 from graphs.store import circuits
 from graphs.store.ledger import Ledger
+from scheduler_project.toolkit.statements import among, read, several
+
+READY = """
+SELECT {columns} FROM graphs_component
+WHERE part = 'changes' AND state = 'waiting' AND blockers = 0 AND {graphs} AND {backends}{conditions}
+ORDER BY graph_id, position, id LIMIT %s
+"""
 
 
 @dataclass
@@ -33,6 +39,15 @@ class Gate:
     def open_backends(self) -> list[str]:
         """Providers that take at least one more."""
         return [alias for alias in self.backends if self.room.get(alias, 1) > 0]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Graphs in which components with the same rules may start, and how many in all; None for any number."""
+
+    graph_ids: Sequence[str]
+    rules: tuple[str, ...]
+    places: int | None = None
 
 
 def look(backends: Sequence[str], now: datetime) -> Gate:
@@ -66,15 +81,15 @@ def ready_rows(gate: Gate, graphs: Mapping[str, Graph], limit: int, now: datetim
     found: list[Component] = []
     more = False
     shut = [*gate.shut, *(circuit.pk for circuit in gate.trial)]
-    for condition, places in _selections(graphs):
-        ready = Component.objects.ready().filter(condition)
-        rows = _trials(gate, ready, places, now)
+    for group in _alike(graphs):
+        places = group.places
+        rows = _trials(gate, group, now)
         for aliases, room in _shares(gate):
             left = limit - len(found) - len(rows)
             bounds = [left, room, None if places is None else places - len(rows)]
             count = min(bound for bound in bounds if bound is not None)
             if count > 0:
-                some = list(ready.filter(backend__in=aliases).exclude(provider__in=shut)[:count])
+                some = _ready(group, aliases, shut, count)
                 more = more or len(some) == left
                 rows += some
         found += rows
@@ -84,12 +99,29 @@ def ready_rows(gate: Gate, graphs: Mapping[str, Graph], limit: int, now: datetim
     return found, more
 
 
-def _trials(gate: Gate, ready: ComponentQuerySet, places: int | None, now: datetime) -> list[Component]:
+def _ready(group: _Group, backends: Sequence[str], shut: Sequence[str], limit: int) -> list[Component]:
+    """What is ready in the graphs of a group for these providers, in the order of the edges that lead to it."""
+    sql = READY.replace("{graphs}", among("graph_id") if len(group.graph_ids) > 1 else "graph_id = %s")
+    sql = sql.replace("{backends}", among("backend"))
+    graphs = several(group.graph_ids) if len(group.graph_ids) > 1 else group.graph_ids[0]
+    values = [graphs, several(backends)]
+    conditions = ""
+    if group.rules != RULES:
+        conditions += f" AND {among('rule')}"
+        values.append(several(group.rules))
+    if shut:
+        conditions += f" AND NOT ({among('provider')})"
+        values.append(several(shut))
+    return read(Component, sql.replace("{conditions}", conditions), [*values, limit])
+
+
+def _trials(gate: Gate, group: _Group, now: datetime) -> list[Component]:
     """One component for each silent provider that has been left alone for long enough, if nobody else has sent one."""
     rows: list[Component] = []
+    ready = Component.objects.ready().filter(graph_id__in=group.graph_ids, rule__in=group.rules)
     for circuit in gate.trial:
         first = ready.filter(provider=circuit.pk, backend__in=gate.open_backends).first()
-        if first is not None and len(rows) != places and circuits.take_probe(circuit, now):
+        if first is not None and len(rows) != group.places and circuits.take_probe(circuit, now):
             rows.append(first)
     return rows
 
@@ -103,19 +135,14 @@ def _shares(gate: Gate) -> Iterator[tuple[list[str], int | None]]:
         yield [alias], gate.room[alias]
 
 
-def _selections(graphs: Mapping[str, Graph]) -> Iterator[tuple[Q, int | None]]:
-    """Conditions on what is ready: the unbounded graphs that start alike together, each bounded one with its room."""
+def _alike(graphs: Mapping[str, Graph]) -> Iterator[_Group]:
+    """Each bounded graph with its room, and then the unbounded graphs that start alike together."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for graph in graphs.values():
         rules = graph.rules_that_start
         if rules and graph.room is None:
             alike.setdefault(rules, []).append(graph.pk)
         elif rules and graph.room:
-            yield _in([graph.pk], rules), graph.room
+            yield _Group([graph.pk], rules, graph.room)
     for rules, ids in alike.items():
-        yield _in(ids, rules), None
-
-
-def _in(graph_ids: list[str], rules: tuple[str, ...]) -> Q:
-    condition = Q(graph_id__in=graph_ids)
-    return condition if rules == RULES else condition & Q(rule__in=rules)
+        yield _Group(ids, rules)

@@ -17,6 +17,7 @@ from graphs.core.states import COMPONENT
 from graphs.models import Graph
 from graphs.store.ending import end_if_over
 from graphs.store.rows import locked
+from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.events import NewEvent, record
 
 SAVED = (
@@ -62,8 +63,7 @@ class Ledger:
         for graph in self._altered.values():
             self.tell(*end_if_over(graph, self.now))
             graph.version += 1
-        for graph in (self._told | self._altered).values():
-            graph.save(update_fields=SAVED)
+        update_rows(list((self._told | self._altered).values()), SAVED)
         record(self._events, self.now)
 
 

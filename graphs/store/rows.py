@@ -8,14 +8,26 @@ from operator import or_
 from typing import Any, TypeVar
 
 from django.db import connection
-from django.db.models import Exists, Q
+from django.db.models import Q
 
 from graphs.core.states import COMPONENT
-from graphs.models import Circuit, Component, Graph
+from graphs.models import Component, Graph, Part
+from scheduler_project.toolkit.bulk import table_of, update_rows
 from scheduler_project.toolkit.errors import SchedulerError
 from scheduler_project.toolkit.events import NewEvent
+from scheduler_project.toolkit.statements import among, read, several
 
 BATCH = 500
+LOCK = """
+SELECT {columns}, EXISTS (SELECT 1 FROM graphs_circuit)
+FROM graphs_graph WHERE {these} ORDER BY id {lock}
+"""
+BY_ID = """
+SELECT {columns} FROM {given}
+JOIN graphs_component ON graphs_component.graph_id = given.column1
+    AND graphs_component.component_id = given.column2 AND graphs_component.part = %s
+"""
+MOVED = ("state", "reason", "decided_by", "silent")
 GRAPHS_PER_TRANSACTION = 100
 Item = TypeVar("Item")
 
@@ -29,17 +41,25 @@ def locked(graph_ids: Iterable[str]) -> dict[str, Graph]:
 
     Each has `silent_providers`: whether there are any that did not answer of late.
     """
-    graphs = Graph.objects.filter(pk__in=list(graph_ids)).order_by("pk")
-    graphs = graphs.annotate(silent_providers=Exists(Circuit.objects.all()))
-    if connection.features.has_select_for_update:
-        graphs = graphs.select_for_update(of=("self",), no_key=connection.features.has_select_for_no_key_update)
-    return {graph.pk: graph for graph in graphs}
+    lock = " FOR NO KEY UPDATE OF graphs_graph" if connection.features.has_select_for_update else ""
+    sql = LOCK.format(columns="{columns}", these=among("id"), lock=lock)
+    return {graph.pk: graph for graph in read(Graph, sql, [several(graph_ids)], also=["silent_providers"])}
 
 
 def in_graphs(ids_by_graph: Mapping[str, Iterable[str]]) -> Q:
     """The condition for components by graph and component id."""
     terms = (Q(graph_id=graph_id, component_id__in=list(ids)) for graph_id, ids in ids_by_graph.items())
     return reduce(or_, terms, Q(pk__in=()))
+
+
+def components_by_id(part: Part, keys: Iterable[tuple[str, str]]) -> list[Component]:
+    """The components of one part under these pairs of graph and component id."""
+    rows = sorted(keys)
+    if not rows:
+        return []
+    types = [Component._meta.get_field(name) for name in ("graph_id", "component_id")]
+    given, values = table_of(types, rows)
+    return read(Component, BY_ID.replace("{given}", given), [*values, part.value])
 
 
 def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
@@ -58,16 +78,16 @@ def moved(component: Component, before: str) -> NewEvent:
     return NewEvent(name, f"graph:{component.graph_id}", component.reason, level, data, component.decided_by)
 
 
-def swap(rows: Sequence[tuple[Component, str]], **values: Any) -> None:
-    """Writes the rows' new states, reasons and deciders, and `values` into all, each while it is still in its state.
+def swap(
+    rows: Sequence[tuple[Component, str]], values: Mapping[str, Any] | None = None, fields: Sequence[str] = ()
+) -> None:
+    """Writes the rows' new states, reasons and deciders, each while it is still in the state that stands beside it.
 
-    The state that each was in stands beside it. Raises LostRace where a row is in another.
+    So are `fields` of the rows written, and `values` into all. Raises LostRace where a row is in another state.
     """
-    alike: dict[tuple[str, str, str, str, bool], list[int]] = defaultdict(list)
+    by_state: dict[str, list[Component]] = defaultdict(list)
     for row, before in rows:
-        alike[before, row.state, row.reason, row.decided_by, row.silent].append(row.pk)
-    for (before, state, reason, decided_by, silent), keys in alike.items():
-        told = {"state": state, "reason": reason, "decided_by": decided_by, "silent": silent}
-        for batch in batches(keys):
-            if Component.objects.filter(pk__in=batch, state=before).update(**told, **values) != len(batch):
-                raise LostRace
+        by_state[before].append(row)
+    for before, alike in by_state.items():
+        if update_rows(alike, [*MOVED, *fields], values, still={"state": before}) != len(alike):
+            raise LostRace

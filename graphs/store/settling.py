@@ -16,18 +16,24 @@ from graphs.core.advance import Ignored, Node, Plan, Snapshot, advance
 from graphs.core.merge import answered
 from graphs.core.policy import Policy
 from graphs.core.replies import Reply
-from graphs.models import Component, Edge, Graph, Part
+from graphs.models import Component, Graph, Part
 from graphs.providers import provider
 from graphs.store.attempts import keep_attempts
 from graphs.store.circuits import note_answers
 from graphs.store.ending import write_blockers
 from graphs.store.existing import change_what_exists
 from graphs.store.ledger import Ledger
-from graphs.store.rows import in_graphs, moved, swap
+from graphs.store.rows import components_by_id, moved, swap
 from graphs.store.times import deadline_of
-from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.events import NewEvent
+from scheduler_project.toolkit.statements import among, read_values, several
 
+OF_DEPENDANTS = ("id", "component_id", "state", "blockers", "rule", "policy", "retry_at")
+DEPENDANTS = """
+SELECT {columns}, source_id FROM graphs_edge
+JOIN graphs_component ON graphs_component.id = destination_id AND part = 'changes'
+WHERE {these} ORDER BY graphs_edge.id
+"""
 Keyed = dict[str, dict[str, Component]]
 
 
@@ -102,10 +108,7 @@ def settle(ledger: Ledger, replies: Sequence[Reply], rows: Sequence[Component]) 
 
 def reported_rows(replies: Sequence[Reply]) -> list[Component]:
     """The changes that replies speak of, with their documents."""
-    ids: dict[str, set[str]] = defaultdict(set)
-    for reply in replies:
-        ids[reply.graph_id].add(reply.report.component_id)
-    return list(Component.objects.changes().filter(in_graphs(ids)))
+    return components_by_id(Part.CHANGE, {(reply.graph_id, reply.report.component_id) for reply in replies})
 
 
 def _load(rows: Sequence[Component]) -> Loaded:
@@ -113,12 +116,10 @@ def _load(rows: Sequence[Component]) -> Loaded:
     by_pk = {row.pk: row for row in rows}
     for row in rows:
         loaded.rows[row.graph_id][row.component_id] = row
-    fields = ("source_id", "destination_id", "destination__component_id", "destination__state", "destination__blockers")
-    wishes = ("destination__rule", "destination__policy", "destination__retry_at")
-    for source_id, pk, name, state, blockers, rule, policy, retry_at in (
-        Edge.objects.filter(source_id__in=list(by_pk), destination__part=Part.CHANGE)
-        .order_by("id")
-        .values_list(*fields, *wishes)
+    if not by_pk:
+        return loaded
+    for pk, name, state, blockers, rule, policy, retry_at, source_id in read_values(
+        Component, OF_DEPENDANTS, DEPENDANTS.replace("{these}", among("source_id")), [several(by_pk)]
     ):
         source = by_pk[source_id]
         loaded.dependants[source.graph_id].setdefault(source.component_id, []).append(name)
@@ -172,15 +173,14 @@ def _write(settled: Sequence[Settled], now: datetime) -> None:
     """Final states with their documents; what waits again keeps the document that it will be sent with."""
     clear: dict[str, Any] = {"resend_at": None, "deadline_at": None, "needs_attention": False, "forgiven": False}
     over = [(one.row, one.before) for one in settled if one.row.state != "waiting"]
-    swap(over, ended_at=now, retry_at=None, **clear)
-    if over:
-        update_rows([row for row, _ in over], ["document", "sent_at"])
+    swap(over, {"ended_at": now, "retry_at": None, **clear}, ["document", "sent_at"])
     again: dict[datetime | None, list[tuple[Component, str]]] = defaultdict(list)
     for one in settled:
         if one.row.state == "waiting":
             again[one.row.retry_at].append((one.row, one.before))
     for retry_at, rows in again.items():
-        swap(rows, started_at=None, sent_at=None, seen_at=None, retry_at=retry_at, handle="", **clear)
+        begun = {"started_at": None, "sent_at": None, "seen_at": None, "handle": ""}
+        swap(rows, {"retry_at": retry_at, **begun, **clear})
 
 
 def _count(graph: Graph, plan: Plan, loaded: Loaded) -> None:

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 from django.db import connection, models
 
+from scheduler_project.toolkit.statements import changed, found
+
 ROWS_PER_STATEMENT = 500
 LENGTH = re.compile(r"\(\d+\)")
 Row = TypeVar("Row", bound=models.Model)
@@ -22,19 +24,35 @@ Item = TypeVar("Item")
 _Columns = dict[Any, Sequence[Any]]
 
 
-def update_rows(rows: Sequence[Row], fields: Sequence[str]) -> None:
-    """Saves the named fields of all rows, which are of one model. Fields with `auto_now` are left as they are."""
+def update_rows(
+    rows: Sequence[Row],
+    fields: Sequence[str],
+    values: Mapping[str, Any] | None = None,
+    still: Mapping[str, Any] | None = None,
+) -> int:
+    """Saves the named fields of all rows, which are of one model, and `values` into each. Returns how many it wrote.
+
+    With `still`, only rows that have these values in the database are written. Fields with `auto_now` are left as they
+    are.
+    """
     if not rows:
-        return
+        return 0
     meta: Any = rows[0]._meta
     quote = connection.ops.quote_name
     chosen = [meta.get_field(name) for name in fields]
+    same = {meta.get_field(name): value for name, value in (values or {}).items()}
+    expected = {meta.get_field(name): value for name, value in (still or {}).items()}
     table = quote(meta.db_table)
+    written = 0
     for part in _parts(rows):
-        given = _give(_columns(part, [meta.pk, *chosen]))
-        pairs = ", ".join(f"{quote(field.column)} = {given.columns[field.name]}" for field in chosen)
+        columns = _columns(part, [meta.pk, *chosen]) | {field: [value] * len(part) for field, value in same.items()}
+        given = _give(columns)
+        pairs = ", ".join(f"{quote(field.column)} = {given.columns[field.name]}" for field in (*chosen, *same))
         where = f"{table}.{quote(meta.pk.column)} = {given.columns[meta.pk.name]}"
-        _execute(f"UPDATE {table} SET {pairs} FROM {given.source} WHERE {where}", given)  # noqa: S608
+        guard = "".join(f" AND {table}.{quote(field.column)} = {_place(field)}" for field in expected)
+        sql = f"UPDATE {table} SET {pairs} FROM {given.source} WHERE {where}{guard}"  # noqa: S608
+        written += changed(sql, [*given.values, *(_prepared(field, value) for field, value in expected.items())])
+    return written
 
 
 def insert_rows(rows: Sequence[Row]) -> None:
@@ -57,12 +75,12 @@ def insert_values(
     """
     meta: Any = model._meta
     wanted = ", ".join(connection.ops.quote_name(meta.get_field(name).column) for name in returning)
-    found: list[tuple[Any, ...]] = []
+    stored: list[tuple[Any, ...]] = []
     for part in _parts(rows):
         columns: _Columns = {meta.get_field(name): [row[name] for row in part] for name in part[0]}
         columns |= {field: [field.get_default()] * len(part) for field in _stored_fields(meta) if field not in columns}
-        found += _insert_part(meta, columns, f" RETURNING {wanted}" if wanted else "")
-    return found
+        stored += _insert_part(meta, columns, f" RETURNING {wanted}" if wanted else "")
+    return stored
 
 
 @dataclass(frozen=True)
@@ -93,7 +111,7 @@ def _insert_part(meta: Any, columns: _Columns, ending: str) -> list[tuple[Any, .
     values = ", ".join(given.columns[field.name] for field in columns)
     # without WHERE, SQLite would take ON CONFLICT for a part of a join
     select = f"SELECT {values} FROM {given.source} WHERE true"  # noqa: S608
-    return _execute(f"INSERT INTO {quote(meta.db_table)} ({names}) {select}{ending}", given)
+    return found(f"INSERT INTO {quote(meta.db_table)} ({names}) {select}{ending}", given.values)
 
 
 def _stored_fields(meta: Any) -> list[Any]:
@@ -106,10 +124,9 @@ def _columns(rows: Sequence[models.Model], fields: Sequence[Any]) -> _Columns:
 
 def _give(columns: _Columns) -> _Given:
     """What differs between the rows makes the table, or the first field; the rest are values beside it."""
-    make = _as_values if connection.vendor == "sqlite" else _as_json
     cells = {field: _cells(values, field) for field, values in columns.items()}
     varied = [field for field, given in cells.items() if given.count(given[0]) < len(given)] or [next(iter(columns))]
-    source, values = make(varied, list(zip(*(cells[field] for field in varied), strict=True)))
+    source, values = table_of(varied, list(zip(*(cells[field] for field in varied), strict=True)))
     names = {field.name: f"given.column{position}" for position, field in enumerate(varied, 1)}
     constants = []
     for field in columns:
@@ -117,6 +134,11 @@ def _give(columns: _Columns) -> _Given:
             names[field.name] = _place(field)
             constants.append(_prepared(field, columns[field][0]))
     return _Given(names, source, [*constants, *values])
+
+
+def table_of(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """A table `given` with columns column1, column2 … of the types of these fields, and what is passed for it."""
+    return _as_values(fields, rows) if connection.vendor == "sqlite" else _as_json(fields, rows)
 
 
 def _as_values(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
@@ -164,9 +186,3 @@ def _type(field: Any) -> str:
 
 def _parts(rows: Sequence[Item]) -> list[Sequence[Item]]:
     return [rows[start : start + ROWS_PER_STATEMENT] for start in range(0, len(rows), ROWS_PER_STATEMENT)]
-
-
-def _execute(statement: str, given: _Given) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, given.values)
-        return cursor.fetchall() if cursor.description else []

@@ -48,21 +48,22 @@ class GapWatch:
 def record(events: Iterable[NewEvent], now: datetime) -> None:
     """Writes events in one statement, in order. Call it inside the transaction that makes the change."""
     from scheduler_project.models import Event
-    from scheduler_project.toolkit.bulk import insert_rows
+    from scheduler_project.toolkit.bulk import insert_values
 
-    insert_rows(
+    insert_values(
+        Event,
         [
-            Event(
-                at=now,
-                name=event.name,
-                subject=event.subject,
-                level=event.level,
-                message=event.message,
-                data=dict(event.data),
-                actor=event.actor,
-            )
+            {
+                "at": now,
+                "name": event.name,
+                "subject": event.subject,
+                "level": event.level,
+                "message": event.message,
+                "data": event.data,
+                "actor": event.actor,
+            }
             for event in events
-        ]
+        ],
     )
 
 
