@@ -353,7 +353,11 @@ class RabbitServer(Server):
 
     @property
     def url(self) -> str:
-        return f"amqp://guest:guest@{LOOPBACK}:{self.port}//"
+        return self.url_of("guest", "guest")
+
+    def url_of(self, user: str, password: str) -> str:
+        """The address for one user."""
+        return f"amqp://{user}:{password}@{LOOPBACK}:{self.port}//"
 
     def command(self) -> Sequence[str]:
         return [self._program("rabbitmq-server")]
@@ -416,12 +420,7 @@ class TlsRabbitServer(RabbitServer):
         self.pair = authority.issue("rabbitmq-server")
         super().__init__()
 
-    @property
-    def url(self) -> str:
-        return self.url_of("guest", "guest")
-
     def url_of(self, user: str, password: str) -> str:
-        """The address for one user."""
         return f"amqps://{user}:{password}@{LOOPBACK}:{self.port}//"
 
     def prepare(self) -> None:

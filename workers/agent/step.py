@@ -76,9 +76,20 @@ def publisher(app: Celery) -> Publish:
 
     def publish(task: str, text: str, expires_s: float) -> None:
         try:
-            options = {"queue": queues[task], "expires": expires_s, "retry": True, "retry_policy": RETRY_POLICY}
-            app.send_task(task, args=[text], **options)
+            options = {"expires": expires_s, "retry": True, "retry_policy": RETRY_POLICY}
+            app.send_task(task, args=[text], **options, **destination(app, queues[task]))
         except errors as error:
             raise Unpublished(str(error) or type(error).__name__) from error
 
     return publish
+
+
+def destination(app: Celery, queue: str) -> dict[str, Any]:
+    """The options that send a message to a queue.
+
+    On RabbitMQ by the exchange of the same name, undeclared, so that a host's user needs rights to no other queue and
+    none to read that one; elsewhere by the queue's name, since a binding there does not outlive a flush of the broker.
+    """
+    if app.conf.broker_url.startswith("amqp"):
+        return {"exchange": queue, "routing_key": queue, "declare": []}
+    return {"queue": queue}

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from workers.agent.core.holding import NameLost
-from workers.agent.step import running_agent
+from workers.agent.step import destination, running_agent
 from workers.protocol import RECEIVE_TASK
 
 
@@ -14,4 +14,5 @@ def receive(envelope: str) -> None:
         running_agent().receive(envelope)
     except NameLost:
         request = receive.request
-        receive.apply_async(args=[envelope], queue=request.delivery_info["routing_key"], expires=request.expires)
+        options = destination(receive.app, request.delivery_info["routing_key"])
+        receive.apply_async(args=[envelope], expires=request.expires, **options)
