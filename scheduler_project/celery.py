@@ -16,7 +16,14 @@ from celery.platforms import SecurityWarning
 from scheduler_project import redis_transport
 from scheduler_project.celery_settings import celery_settings
 from scheduler_project.liveness import AliveStep
-from scheduler_project.process import CONTROL_QUEUE, ETCD_QUEUE, NATS_QUEUE, host_from_argv, queues_from_argv
+from scheduler_project.process import (
+    CONTROL_QUEUE,
+    ETCD_QUEUE,
+    NATS_QUEUE,
+    TASKS_QUEUE,
+    host_from_argv,
+    queues_from_argv,
+)
 from scheduler_project.toolkit import env
 from scheduler_project.toolkit.errors import ConfigurationError
 from scheduler_project.watchdog import WatchdogStep
@@ -89,6 +96,8 @@ if HOST is None:
         from graphs.bridge import BridgeStep
 
         app.steps["worker"].add(BridgeStep)
+    if TASKS_QUEUE in queues_from_argv(sys.argv):
+        app.conf.imports = tuple(env.words("SCHEDULER_CELERY_IMPORTS", env.effective()))
     if ETCD_QUEUE in queues_from_argv(sys.argv):
         from workers.bridge import EtcdStep
 

@@ -14,6 +14,8 @@ from scheduler_project.toolkit.errors import ConfigurationError
 DEFAULT_BROKER_URL = "redis://127.0.0.1:6379/0"
 VISIBILITY_TIMEOUT_S = 900
 TASK_TIME_LIMIT_S = 300
+RESULT_EXPIRES_S = 86400
+RESULT_CHORD_EXPIRES_S = 7 * 86400
 TLS_SCHEMES = ("rediss", "valkeys", "amqps")
 TLS_FILES = ("BROKER_CACERT", "BROKER_CERT", "BROKER_KEY")
 
@@ -45,12 +47,35 @@ def celery_settings(environ: Mapping[str, str]) -> dict[str, Any]:
         "enable_utc": True,
         "timezone": "UTC",
     }
+    backend = result_backend(environ)
+    if backend:
+        settings |= {
+            "result_backend": backend,
+            "result_expires": RESULT_EXPIRES_S,
+            "result_chord_expires": RESULT_CHORD_EXPIRES_S,
+        }
     return settings
+
+
+def result_backend(environ: Mapping[str, str]) -> str:
+    """Where results of components that are Celery tasks are kept: as given, else a Redis-compatible broker, else none.
+
+    Where no such task is allowed nothing reads a result, so there is none.
+    """
+    if not environ.get("SCHEDULER_CELERY_TASKS"):
+        return ""
+    broker_url = environ.get("BROKER_URL", DEFAULT_BROKER_URL)
+    return environ.get("SCHEDULER_RESULT_BACKEND") or (broker_url if is_redis(broker_url) else "")
+
+
+def is_redis(broker_url: str) -> bool:
+    """Whether a broker speaks Redis's protocol."""
+    return broker_url.startswith(("redis", "rediss", "valkey"))
 
 
 def transport_options(broker_url: str) -> dict[str, Any]:
     """Options of the broker's transport: quick restoring on Redis-compatible brokers, confirmed sends on RabbitMQ."""
-    if broker_url.startswith(("redis", "rediss", "valkey")):
+    if is_redis(broker_url):
         return {
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
             "unacked_restore_interval": 5,

@@ -156,6 +156,10 @@ ETCD_PASSWORD = ENVIRONMENT.get("ETCD_PASSWORD", "")
 GRAPH_PROVIDERS: dict[str, dict[str, Any]] = {
     "nats": {"BACKEND": "graphs.providers.nats.NatsProvider"},
     "command": {"BACKEND": "graphs.providers.command.CommandProvider"},
+    "celery": {
+        "BACKEND": "graphs.providers.celery.CeleryProvider",
+        "OPTIONS": {"tasks": env.words("SCHEDULER_CELERY_TASKS")},
+    },
     "http": {
         "BACKEND": "graphs.providers.http.HttpProvider",
         "OPTIONS": {

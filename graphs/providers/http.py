@@ -43,8 +43,8 @@ class HttpProvider(LaterProvider):
             faults.append(Fault(f"{path}.callback", "needs SCHEDULER_PUBLIC_URL, the address that callbacks come to"))
         return faults
 
-    def send(self, sends: Sequence[Send], now: datetime) -> None:
-        hint_many(TASK, [(send.pk, send.attempt) for send in sends], QUEUE)
+    def send_after_commit(self, sends: Sequence[tuple[Send, str]], now: datetime) -> None:
+        hint_many(TASK, [(send.pk, send.attempt) for send, _ in sends], QUEUE)
 
     def look_after(self, now: datetime) -> None:
         hint_many(TASK, offers(self.alias, now), QUEUE)

@@ -24,7 +24,7 @@ ETCD_VARIABLES = (
     "ETCD_USER",
     "ETCD_PASSWORD",
 )
-CALLS_VARIABLES = ("SCHEDULER_HTTP_HOSTS",)
+CALLS_VARIABLES = ("SCHEDULER_HTTP_HOSTS", "SCHEDULER_CELERY_TASKS")
 SECRET_PREFIX = "SCHEDULER_SECRET_"  # noqa: S105
 NOT_FOR_AGENTS = ("DATABASE_URL", "SECRET_KEY", "NATS_URI", *ETCD_VARIABLES)
 WAVE_FACES, WAVE_AGENTS, WAVE_CONTROL, WAVE_SERVERS = range(4)
@@ -123,9 +123,12 @@ def application_specs(
 
 
 def calls_spec(shared: Mapping[str, str]) -> ProcessSpec:
-    """The worker of components that are HTTP calls or Celery tasks; processes, so that time limits hold."""
+    """The worker of components that are HTTP calls or Celery tasks; processes, so that time limits hold.
+
+    `processes` is the pool that Celery also calls `prefork`; by that name it gives way to the setting `worker_pool`.
+    """
     queues = f"{HTTP_QUEUE},{TASKS_QUEUE}"
-    return celery_worker("calls", queues, shared, WAVE_CONTROL, "--pool", "prefork", "--concurrency", "4")
+    return celery_worker("calls", queues, shared, WAVE_CONTROL, "--pool", "processes", "--concurrency", "4")
 
 
 def agent_spec(host: str, position: int, shared: Mapping[str, str], join_token: str) -> ProcessSpec:
