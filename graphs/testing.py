@@ -1,18 +1,107 @@
-"""NATS in memory, for tests without a server: the twin of `workers.links.nats.NatsLink` under the same tests.
+"""For tests: NATS in memory, the twin of `workers.links.nats.NatsLink`, and the contract that every provider keeps.
 
-Everything happens in the caller's thread: a publish is delivered before it returns.
+In the memory everything happens in the caller's thread: a publish is delivered before it returns.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scheduler_project.toolkit.errors import Unavailable
+from django.core.checks import CheckMessage
+
+from graphs import store
+from graphs.core.advance import Report
+from graphs.core.replies import Reply
+from graphs.models import Component
+from graphs.providers import provider
+from scheduler_project.toolkit.errors import InvalidDocument, Unavailable
 from workers.links.backlog import Backlog, Message
 from workers.links.nats import CORE, DEFAULT_MAX_PAYLOAD
 
 Subscriber = Callable[[Message], None]
 Connector = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
+
+
+class ProviderContract:
+    """What every provider keeps. Derive a test class, with the database in transactions.
+
+    `alias` must be in `GRAPH_PROVIDERS`; `good` are keys of a component that it carries out, `bad` of one that it
+    refuses, None where it refuses nothing.
+    """
+
+    alias: str
+    good: Mapping[str, Any]
+    bad: Mapping[str, Any] | None = None
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def document(self, graph_id: str, **fields: Any) -> dict[str, Any]:
+        """A graph with one component of this provider."""
+        named = {"_component": "thing", "_component_id": "thing::a", "_action": "update", "_provider": self.alias}
+        edges = [{"source": "start", "destination": "thing::a"}]
+        return {"id": graph_id, "changes": [{**named, **fields}], "edges": edges}
+
+    def started(self, graph_id: str = "contract") -> Component:
+        """The component of a graph, started by whoever may."""
+        store.submit(self.document(graph_id, **self.good), self.now, source="http")
+        sends = store.claim_any([self.alias], self.now).sends
+        store.mark_sent(sends, self.now)
+        return Component.objects.changes().get(graph_id=graph_id)
+
+    def test_what_it_can_carry_out_is_accepted_and_started_once(self) -> None:
+        row = self.started()
+        assert (row.state, row.attempt) == ("running", 1)
+        assert store.claim_any([self.alias], self.now).sends == ()
+        row.refresh_from_db()
+        assert row.attempt == 1
+
+    def test_what_it_cannot_is_refused_with_the_path(self) -> None:
+        if self.bad is None:
+            return
+        try:
+            store.submit(self.document("contract", **self.bad), self.now, source="http")
+        except InvalidDocument as error:
+            assert all(fault.path.startswith("changes[0]") for fault in error.faults)
+        else:
+            raise AssertionError(f"{self.bad} was accepted")
+
+    def test_handles_are_kept_and_are_of_one_attempt(self) -> None:
+        handles = [self.started(f"contract-{number}").handle for number in range(3)]
+        given = [handle for handle in handles if handle]
+        assert len(set(given)) == len(given)
+
+    def test_a_report_of_another_attempt_changes_nothing(self) -> None:
+        row = self.started()
+        report = Report("thing::a", "completed", attempt=row.attempt + 1)
+        store.apply_replies([Reply("contract", report, {})], (), self.now)
+        row.refresh_from_db()
+        assert row.state == "running"
+
+    def test_a_report_settles_it_and_keeps_what_it_was_given(self) -> None:
+        row = self.started()
+        report = Report("thing::a", "completed", attempt=row.attempt)
+        store.apply_replies([Reply("contract", report, {"brought": 1})], (), self.now)
+        row.refresh_from_db()
+        assert (row.state, row.document["brought"]) == ("completed", 1)
+        assert {key: row.document[key] for key in self.good} == dict(self.good)
+
+    def test_what_does_not_come_back_in_time_is_not_awaited_for_ever(self) -> None:
+        store.submit(self.document("contract", **self.good, _timeout_s=60), self.now, source="http")
+        store.mark_sent(store.claim_any([self.alias], self.now).sends, self.now)
+        store.sweep(self.now + timedelta(seconds=61))
+        assert Component.objects.changes().get().state != "running"
+
+    def test_a_cancel_of_what_is_unknown_or_over_does_no_harm(self) -> None:
+        provider(self.alias).cancel(["no-such-handle", self.started().handle], self.now, "somebody")
+
+    def test_its_checks_are_djangos(self) -> None:
+        assert all(isinstance(message, CheckMessage) and message.id for message in provider(self.alias).check())
+
+    def test_a_sweep_with_nothing_to_do_does_nothing(self) -> None:
+        row = self.started()
+        provider(self.alias).look_after(self.now)
+        row.refresh_from_db()
+        assert (row.state, row.attempt) == ("running", 1)
 
 
 class LoopbackServer:
