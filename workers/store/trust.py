@@ -7,7 +7,7 @@ a refused message changes nothing but its counter.
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -153,9 +153,15 @@ def count_refused(refusals: Sequence[Refusal], purpose: str) -> None:
 def _admit(text: str, purpose: str, now: datetime) -> Sealed:
     """Verifies an agent's message and spends its nonce. Raises Refusal, which must undo the transaction."""
     sealed = read(text)
-    _verify(sealed, Enrolment.objects.filter(host=sealed.claims.issuer).first(), purpose, now)
+    issuer = sealed.claims.issuer
+    _verify(sealed, _known([issuer]).get(issuer), purpose, now)
     _spend(sealed)
     return sealed
+
+
+def _known(issuers: Iterable[str]) -> dict[str, Enrolment]:
+    """The keys of those that have one; PostgreSQL cannot even be asked for a name with a NUL."""
+    return Enrolment.objects.in_bulk({issuer for issuer in issuers if "\0" not in issuer})
 
 
 def _verify(sealed: Sealed, known: Enrolment | None, purpose: str, now: datetime) -> None:
@@ -213,7 +219,7 @@ def _opened_heartbeats(texts: Sequence[str], refusals: list[Refusal], now: datet
             read_ones.append((sealed, _decoded(decode_heartbeat, sealed)))
         except Unreadable as refusal:
             refusals.append(refusal)
-    known = Enrolment.objects.in_bulk({sealed.claims.issuer for sealed, _ in read_ones})
+    known = _known(sealed.claims.issuer for sealed, _ in read_ones)
     return [one for one in read_ones if _is_own(*one, known.get(one[0].claims.issuer), refusals, now)]
 
 
