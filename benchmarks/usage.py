@@ -52,6 +52,18 @@ def cpu_s(pid: int) -> float:
     return found
 
 
+def own_cpu_s(pid: int) -> float:
+    """CPU time of one process alone."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def children_cpu_s(pid: int) -> float:
+    """CPU time of what a process has started and waited for."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.children_user + times.children_system)
+
+
 def peak_bytes(pid: int) -> int:
     """The largest resident memory that any one process of the family has had."""
     return max((_peak_bytes(process.pid) for process in family(pid)), default=0)

@@ -23,7 +23,7 @@ from workers.models import Command, CommandQuerySet, Worker
 from workers.placement import scorer
 from workers.store.holding import admit, free
 from workers.store.orders import by_host, run_order
-from workers.store.rows import BATCH_SIZE, announce_ended, claimed, event_of, locked, record
+from workers.store.rows import BATCH_SIZE, announce_ended, claimed, event_of, locked, read_in_order, record
 
 PLACED = ["state", "attempt", "worker", "reason", "scheduled_at", "accepted_at", "remind_at", "ack_by"]
 WAITING = ["reason", "remind_at"]
@@ -32,14 +32,17 @@ TOO_LATE = ["state", "reason", "ended_at", "remind_at"]
 
 
 def place_pending(now: datetime) -> bool:
-    """Places pending commands that are due, one batch of them; tells whether more of them may be placed at once."""
-    due = _due(now)
-    if not due.exists():
+    """Places pending commands that are due, one batch of them; tells whether more of them may be placed at once.
+
+    Where no worker takes work none is placed, and a batch at each tick is told so.
+    """
+    waiting = due(now)
+    if not waiting.exists():
         return False
     with transaction.atomic():
         crew = _muster()
         limit = crew.room()
-        return limit > 0 and _place(due, crew, limit, now, again_at=None) == limit
+        return limit > 0 and _place(waiting, crew, limit, now, again_at=None) == limit and bool(crew.taking)
 
 
 def place_after_commit(count: int, now: datetime) -> None:
@@ -60,7 +63,7 @@ def _place_at_once(now: datetime) -> None:
 
 def tell_waiting(now: datetime) -> None:
     """Has those that wait for a slot say so, and those that waited too long end; one batch of them."""
-    untold = _due(now).filter(Q(reason="") | Q(start_by__lte=now))
+    untold = due(now).filter(Q(reason="") | Q(start_by__lte=now))
     if untold.exists():
         with transaction.atomic():
             _place(untold, _muster(), BATCH_SIZE, now, again_at=now)
@@ -78,8 +81,12 @@ class _Crew:
 
         A backlog that waits for slots is thereby not read again and again: what is read is what can be placed.
         """
-        taking, by = [host for host in self.hosts if host.connected and not host.draining], scorer()
-        return int(min(sum(map(by.room, taking)), BATCH_SIZE)) if taking else BATCH_SIZE
+        return int(min(sum(map(scorer().room, self.taking)), BATCH_SIZE)) if self.taking else BATCH_SIZE
+
+    @property
+    def taking(self) -> list[Host]:
+        """Those that something new may be placed on."""
+        return [host for host in self.hosts if host.connected and not host.draining]
 
 
 def _muster() -> _Crew:
@@ -89,17 +96,19 @@ def _muster() -> _Crew:
     return _Crew(workers, [_host(worker, loads.get(worker.id, 0)) for worker in workers.values()])
 
 
-def _due(now: datetime) -> CommandQuerySet:
+def due(now: datetime) -> CommandQuerySet:
+    """The pending commands that may be placed now."""
     not_yet = Q(not_before__gt=now)
     return Command.objects.filter(~not_yet, state="pending", remind_at__lte=now)
 
 
-def _place(due: CommandQuerySet, crew: _Crew, limit: int, now: datetime, again_at: datetime | None) -> int:
+def _place(waiting: CommandQuerySet, crew: _Crew, limit: int, now: datetime, again_at: datetime | None) -> int:
     """Places the first of those that are due, the highest priority first; returns how many it looked at.
 
     `again_at` as in `_write`.
     """
-    commands = list(claimed(due.order_by("-priority", "remind_at", "id"))[:limit])
+    read_in_order()
+    commands = list(claimed(waiting.order_by("-priority", "remind_at", "id"))[:limit])
     late = [command for command in commands if command.start_by is not None and command.start_by <= now]
     timely = [command for command in commands if command.start_by is None or command.start_by > now]
     timely = admit(timely, now)

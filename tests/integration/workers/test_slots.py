@@ -5,14 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from scheduler_project.models import Event
 from workers import store
 from workers.core.commands import NewCommand
 from workers.models import Command
-from workers.store.placing import tell_waiting
+from workers.store.placing import due, tell_waiting
+from workers.store.rows import read_in_order
 from workers.testing import FakeAgents, Ran
 
 pytestmark = pytest.mark.django_db
@@ -161,3 +162,23 @@ def test_telling_why_they_wait_costs_a_constant_number_of_queries(
     assert set(Command.objects.filter(state="pending").values_list("reason", flat=True)) == {
         "no worker fits: host-a: all 1 slots taken"
     }
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no statistics that could be old")
+def test_the_first_of_a_backlog_that_has_just_come_are_found_without_sorting_it() -> None:
+    submit(2000)
+
+    with transaction.atomic():
+        read_in_order()
+        plan = due(NOW).order_by("-priority", "remind_at", "id")[:64].explain()
+
+    assert "commands_to_place" in plan
+    assert "Sort" not in plan
+
+
+def test_a_backlog_that_no_worker_takes_is_told_so_a_batch_at_a_tick(agents: FakeAgents) -> None:
+    submit(1100)
+
+    assert not store.place_pending(NOW)
+
+    assert Command.objects.filter(reason="no worker has ever connected").count() == 500
