@@ -135,13 +135,6 @@ def get_components(request: HttpRequest, graph_id: str) -> list[dict[str, Any]]:
     return queries.components(queries.graph_of(graph_id))
 
 
-@router.post("/graphs/{graph_id}/cancel", response=GraphOut, summary="Cancel a graph")
-def cancel_graph(request: HttpRequest, graph_id: str) -> dict[str, Any]:
-    """Starts nothing more and ends when what is in flight has come back. Called again, it does not wait for that."""
-    require(request, Role.OPERATOR)
-    return queries.summary(store.cancel(graph_id, timezone.now(), request.user.get_username()))
-
-
 @router.get("/graphs/{graph_id}/dot", summary="A graph as Graphviz text")
 def get_dot(request: HttpRequest, graph_id: str) -> HttpResponse:
     """Its edges, labelled with verbs."""

@@ -10,9 +10,11 @@ class GraphsConfig(AppConfig):
 
     def ready(self) -> None:
         from graphs.checks import check_providers
-        from graphs.receivers import on_commands_ended, on_forgetting_commands
+        from graphs.receivers import on_commands_ended, on_forgetting_commands, on_graphs_ended
+        from graphs.signals import graphs_ended
         from workers.signals import commands_ended, forgetting_commands
 
         register(check_providers)
         commands_ended.connect(on_commands_ended, dispatch_uid="graphs.receivers")
+        graphs_ended.connect(on_graphs_ended, dispatch_uid="graphs.parents")
         forgetting_commands.connect(on_forgetting_commands, dispatch_uid="graphs.receivers")

@@ -53,7 +53,7 @@ class Graph(models.Model):
     user_id = models.BigIntegerField(null=True, blank=True, help_text="as given in the mapping")
     username = models.CharField(max_length=255, blank=True, help_text="as given in the mapping")
     extra = models.JSONField(default=dict, blank=True, help_text="other keys of the mapping, carried through")
-    source = models.CharField(max_length=16, choices=[(s, s) for s in ("nats", "http", "cli", "topology")])
+    source = models.CharField(max_length=16, choices=[(s, s) for s in ("nats", "http", "cli", "topology", "graph")])
     actor = models.CharField(max_length=150, blank=True, help_text="who submitted it, empty for the system")
     digest = models.CharField(max_length=64, help_text="of the mapping as submitted; tells a repeat from another")
 
@@ -154,6 +154,7 @@ class Component(models.Model):
     position = models.PositiveIntegerField(default=0, help_text="its place in the order of the edges that lead to it")
     timeout_s = models.FloatField(default=0, help_text="how long a reply is awaited; 0 for the setting's value")
     attempts = models.PositiveIntegerField(default=1, help_text="how often it is sent while no reply comes in time")
+    given = models.JSONField(null=True, blank=True, help_text="its document before templates were filled in")
     rule = models.CharField(max_length=16, choices=[(rule, rule) for rule in RULES], default=ALL_COMPLETED)
     policy = models.JSONField(null=True, blank=True, help_text="what it asks for beyond the defaults")
     blockers = models.PositiveIntegerField(default=0, help_text="what its rule is missing, and one until retry_at")

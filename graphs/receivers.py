@@ -6,9 +6,16 @@ from typing import Any
 from django.utils import timezone
 
 from graphs import store
+from graphs.models import Graph
 from workers.models import Command
 
 OWNER_PREFIX = "component/"
+
+
+def on_graphs_ended(sender: Any, graphs: Sequence[Graph], **_: Any) -> None:
+    """Tells the graphs that these were inside of."""
+    if any(graph.parent_id is not None for graph in graphs):
+        store.settle_parents(graphs, timezone.now())
 
 
 def on_commands_ended(sender: Any, commands: Sequence[Command], **_: Any) -> None:

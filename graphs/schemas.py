@@ -7,7 +7,11 @@ from ninja import Field, Schema
 
 
 class GraphOut(Schema):
-    """A graph in short. `counts` are its changes by state."""
+    """A graph in short. `counts` are its changes by state; `run` grows when it goes on after its end.
+
+    `needs_attention` counts components whose fate a person must decide, `parallel` bounds how many run at once (0 for
+    any number), and `parent_graph` and `parent_component` tell what a graph inside another carries out.
+    """
 
     id: str
     name: str
@@ -19,6 +23,13 @@ class GraphOut(Schema):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    run: int
+    paused_at: datetime | None
+    cancel_requested_at: datetime | None
+    needs_attention: int
+    parallel: int
+    parent_graph: str | None
+    parent_component: str | None
 
 
 class GraphPage(Schema):
@@ -74,7 +85,11 @@ class DiffOut(Schema):
 
 
 class ComponentOut(Schema):
-    """One change of a graph. `depends_on` are the ids of the components that come before it."""
+    """One change of a graph. `depends_on` are the ids of the components that come before it.
+
+    `child` is the id of the graph that carries it out, where it is one itself; `decided_by` who gave it its state by
+    hand; `seen_at` the last sign that its attempt is at work; `retry_at` when it may be sent again.
+    """
 
     component_id: str
     type: str
@@ -86,3 +101,94 @@ class ComponentOut(Schema):
     started_at: datetime | None
     ended_at: datetime | None
     depends_on: list[str]
+    rule: str
+    needs_attention: bool
+    decided_by: str
+    child: str
+    sent_at: datetime | None
+    seen_at: datetime | None
+    deadline_at: datetime | None
+    retry_at: datetime | None
+
+
+class AttemptOut(Schema):
+    """One attempt. `outcome` is the state that it led to, or unknown; `reply` the beginning of what came back."""
+
+    number: int
+    run: int
+    outcome: str
+    reason: str
+    reply: str
+    decided_by: str
+    handle: str
+    started_at: datetime | None
+    sent_at: datetime | None
+    seen_at: datetime | None
+    ended_at: datetime | None
+
+
+class ComponentInFull(ComponentOut):
+    """One change with its document as it stands and as it was `given`, and its attempts. Secrets are masked."""
+
+    needed_by: list[str]
+    policy: dict[str, Any]
+    document: dict[str, Any]
+    given: dict[str, Any]
+    attempts: list[AttemptOut]
+
+
+class CauseOut(Schema):
+    """A component that others wait for."""
+
+    component_id: str
+    state: str
+    reason: str
+
+
+class WhyOut(Schema):
+    """Why a component is not done: in a sentence, its unfinished dependencies, and what those wait for in the end."""
+
+    component_id: str
+    state: str
+    summary: str
+    nearest: list[CauseOut]
+    roots: list[CauseOut]
+
+
+class ResetOut(Schema):
+    """A component that is to be done again; one that becomes running needs a person."""
+
+    component_id: str
+    before: str
+    state: str
+    reason: str
+
+
+class ReopeningOut(Schema):
+    """What a resume or a retry would do; `refused` is why it cannot be done now."""
+
+    resets: list[ResetOut]
+    refused: str
+
+
+class MarkIn(Schema):
+    """Why a person decides so."""
+
+    reason: str = Field("", max_length=1000)
+
+
+class CommentIn(Schema):
+    """What a person says to a decision."""
+
+    comment: str = Field("", max_length=1000)
+
+
+class CircuitOut(Schema):
+    """A provider that did not answer of late; nothing is sent to it before `retry_at`."""
+
+    provider: str
+    failures: int
+    reason: str
+    failed_at: datetime
+    opened_at: datetime | None
+    retry_at: datetime | None

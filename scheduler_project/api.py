@@ -10,6 +10,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from clusters.api import router as clusters_router
 from graphs.api import router as graphs_router
 from graphs.api_callbacks import router as callbacks_router
+from graphs.api_life import router as graph_life_router
 from scheduler_project.manifest_api import router as manifest_router
 from scheduler_project.sse import router as events_router
 from scheduler_project.toolkit.access import Role, require, role_of
@@ -43,6 +44,7 @@ api.add_router("", workers_router)
 api.add_router("", trust_router)
 api.add_router("", arrays_router)
 api.add_router("", graphs_router)
+api.add_router("", graph_life_router)
 api.add_router("", callbacks_router)
 api.add_router("", clusters_router)
 api.add_router("", topologies_router)

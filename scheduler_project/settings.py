@@ -160,6 +160,8 @@ GRAPH_PROVIDERS: dict[str, dict[str, Any]] = {
         "BACKEND": "graphs.providers.celery.CeleryProvider",
         "OPTIONS": {"tasks": env.words("SCHEDULER_CELERY_TASKS")},
     },
+    "approval": {"BACKEND": "graphs.providers.approval.ApprovalProvider"},
+    "graph": {"BACKEND": "graphs.providers.graph.GraphProvider"},
     "http": {
         "BACKEND": "graphs.providers.http.HttpProvider",
         "OPTIONS": {

@@ -12,6 +12,7 @@ from typing import Any
 from graphs.core import words
 from graphs.core.edges import EdgeSpec, circle_fault, dependencies_in, read_edges, unreached
 from graphs.core.heading import read_head
+from graphs.core.nesting import own_part
 from graphs.core.order import find_cycles, levels, not_before
 from graphs.core.policy import Policy, policy_faults, policy_of
 from graphs.core.references import Actor, Reading, World, references
@@ -250,7 +251,7 @@ def _order_faults(
 
 def _actors(changes: Iterable[ComponentSpec]) -> dict[str, Actor]:
     return {
-        change.component_id: Actor(change.document, change.verb, change.path, change.state == "completed")
+        change.component_id: Actor(own_part(change.document), change.verb, change.path, change.state == "completed")
         for change in changes
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from graphs.core import words
 from graphs.core.document import ProviderFaults, token_problem
+from graphs.core.nesting import own_part
 from graphs.core.templating import Unresolved, templating_of
 from scheduler_project.toolkit.errors import SchedulerError
 
@@ -18,9 +19,10 @@ def prepared(
 ) -> dict[str, Any]:
     """The document as its provider gets it. Raises CannotStart with the reason."""
     try:
-        result: dict[str, Any] = templating_of(mapping.get("options")).resolve(document, mapping)
+        result: dict[str, Any] = templating_of(mapping.get("options")).resolve(own_part(document), mapping)
     except Unresolved as error:
         raise CannotStart(str(error)) from error
+    result = {**document, **result}
     for key in (words.TYPE_KEY, words.VERB_KEY, words.PROVIDER_KEY):
         problem = token_problem(result.get(key))
         if problem:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage
 
+from scheduler_project.toolkit.access import Role
 from scheduler_project.toolkit.errors import Fault
 
 
@@ -41,7 +42,7 @@ class Provider:
     `supports_cancel`: `cancel` has an effect.
     `supports_begun`: `begun` can tell what has begun; those on NATS say it by themselves.
     `waits_for_people`: nothing is in flight while a component runs, so cancelling need not wait for it.
-    `opaque_keys` of a document are handed on as they are: templates in them are not ours to fill in.
+    `takes_up_again`: resumed, it goes on with what it had begun under the handle of the attempt before.
     `at_once` is how many components it carries out at the same time, 0 for any number; from `OPTIONS` of the setting.
     """
 
@@ -50,7 +51,7 @@ class Provider:
     supports_cancel = False
     supports_begun = False
     waits_for_people = False
-    opaque_keys: Sequence[str] = ()
+    takes_up_again = False
     at_once = 0
 
     def __init__(self, alias: str) -> None:
@@ -82,6 +83,14 @@ class Provider:
     def begun(self, handles: Sequence[str]) -> Collection[str]:
         """Those of these handles whose work has begun."""
         return ()
+
+    def why_not_by(self, document: Mapping[str, Any], actor: str, role: Role) -> str:
+        """Why this person may not decide about a component that waits for people; empty where they may."""
+        return ""
+
+    def awaits(self, document: Mapping[str, Any]) -> str:
+        """What a running component waits for, in a person's words."""
+        return "its provider has not answered yet"
 
     def lapse(self, document: Mapping[str, Any]) -> str:
         """How a component ends whose time is up, where there is no doubt what became of it; else empty."""

@@ -5,7 +5,10 @@ never decide on the same graph at the same time. Events are written in the trans
 """
 
 from graphs.store.announcing import mark_announced, take_announcements
-from graphs.store.cancelling import cancel
+from graphs.store.cancelling import cancel, cancel_quietly
+from graphs.store.circuits import reset as reset_circuit
+from graphs.store.deciding import approve, mark, reject
+from graphs.store.family import settle_parents
 from graphs.store.forgetting import forget, unfinished_among
 from graphs.store.moving import (
     advance,
@@ -17,6 +20,8 @@ from graphs.store.moving import (
     settle_commands,
     sweep,
 )
+from graphs.store.pausing import pause, unpause
+from graphs.store.reopening import plan_resume, plan_retry, resume_graph, retry_component
 from graphs.store.rows import LostRace
 from graphs.store.submitting import submit
 
@@ -24,16 +29,28 @@ __all__ = [
     "LostRace",
     "advance",
     "apply_replies",
+    "approve",
     "cancel",
+    "cancel_quietly",
     "claim",
     "claim_any",
     "forget",
+    "mark",
     "mark_announced",
     "mark_sent",
+    "pause",
+    "plan_resume",
+    "plan_retry",
     "refuse_sends",
+    "reject",
+    "reset_circuit",
+    "resume_graph",
+    "retry_component",
     "settle_commands",
+    "settle_parents",
     "submit",
     "sweep",
     "take_announcements",
     "unfinished_among",
+    "unpause",
 ]

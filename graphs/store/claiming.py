@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from graphs.core import words
+from graphs.core.nesting import own_part
 from graphs.core.starting import CannotStart, prepared
 from graphs.core.templating import Templating, templating_of
 from graphs.export import outline
@@ -30,7 +31,7 @@ STARTED = (
     *("state", "reason", "attempt", "decided_by"),
     *("started_at", "sent_at", "seen_at", "resend_at", "deadline_at", "ended_at"),
 )
-FILLED_IN = ("document", "type", "verb", "provider", "backend")
+FILLED_IN = ("document", "given", "type", "verb", "provider", "backend")
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ def _prepare(rows: Sequence[Component], graphs: Mapping[str, Graph]) -> tuple[li
 
 
 def _started(row: Component, document: Mapping[str, Any], templating: Templating) -> _Started:
-    filled_in = any(templating.templates_in(row.document))
+    filled_in = any(templating.templates_in(own_part(row.document)))
     if filled_in:
+        row.given = row.document
         row.document = dict(document)
         row.type, row.verb = document[words.TYPE_KEY], document[words.VERB_KEY]
         row.provider = document[words.PROVIDER_KEY]
@@ -102,7 +104,7 @@ def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[st
     ids: dict[str, set[str]] = defaultdict(set)
     whole: set[str] = set()
     for row in rows:
-        needs = templating_of(graphs[row.graph_id].options).needs_of(row.document)
+        needs = templating_of(graphs[row.graph_id].options).needs_of(own_part(row.document))
         ids[row.graph_id] |= needs.ids
         if needs.everything:
             whole.add(row.graph_id)

@@ -24,7 +24,7 @@ from graphs.store.ending import write_blockers
 from graphs.store.existing import change_what_exists
 from graphs.store.ledger import Ledger
 from graphs.store.rows import components_by_id, moved, swap
-from graphs.store.times import deadline_of
+from graphs.store.times import deadline_of, resendable
 from scheduler_project.toolkit.events import NewEvent
 from scheduler_project.toolkit.statements import among, read_values, several
 
@@ -130,7 +130,6 @@ def _load(rows: Sequence[Component]) -> Loaded:
 
 def _node(row: Component) -> Node:
     policy = row.wishes
-    safe = policy.resend == "always" or (policy.resend != "never" and row.verb in settings.GRAPH_SAFE_VERBS)
     return Node(
         row.state,
         row.attempt,
@@ -143,7 +142,7 @@ def _node(row: Component) -> Node:
         started_at=row.started_at,
         seen_at=row.seen_at,
         retry_at=row.retry_at,
-        resendable=safe,
+        resendable=resendable(row),
         lapse=provider(row.backend).lapse(row.document),
         needs_attention=row.needs_attention,
         decided_by=row.decided_by,

@@ -1,8 +1,11 @@
 """Works out anew what waiting components of a graph are missing, where many of its components changed at once."""
 
+from datetime import datetime, timedelta
+
 from graphs.core.rules import blockers, standing
 from graphs.models import Component, Graph
 from graphs.store.ending import needed_by, write_blockers
+from scheduler_project.toolkit.bulk import update_rows
 
 
 def recount(graph: Graph) -> None:
@@ -17,3 +20,12 @@ def recount(graph: Graph) -> None:
         if row.state == "waiting"
     }
     write_blockers({row.pk: wanted[row.pk] for row in rows if row.pk in wanted and wanted[row.pk] != row.blockers})
+
+
+def arm_queue_deadlines(graph: Graph, now: datetime) -> None:
+    """Gives all that is ready its full time in the queue from now on."""
+    ready = Component.objects.ready().filter(graph=graph, policy__isnull=False).only("policy", "timeout_s")
+    armed = [row for row in ready if row.wishes.queue_timeout_s]
+    for row in armed:
+        row.deadline_at = now + timedelta(seconds=row.wishes.queue_timeout_s)
+    update_rows(armed, ["deadline_at"])

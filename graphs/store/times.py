@@ -19,6 +19,12 @@ def deadline(backend: str, policy: Policy, started_at: datetime, seen_at: dateti
     return found.at if found else None
 
 
+def resendable(row: Component) -> bool:
+    """Whether being carried out twice does no harm: as the component says, or as its verb does."""
+    resend = row.wishes.resend
+    return resend == "always" or (resend != "never" and row.verb in settings.GRAPH_SAFE_VERBS)
+
+
 def deadline_of(row: Component) -> datetime | None:
     """The same of the attempt that runs."""
     return deadline(row.backend, row.wishes, row.started_at, row.seen_at) if row.started_at else None

@@ -10,7 +10,7 @@ from graphs import store
 from tests.integration.graphs.mappings import mapping
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-IDLE_QUERIES = 6
+IDLE_QUERIES = 8
 
 
 @pytest.mark.django_db
