@@ -5,8 +5,7 @@ alike.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphs.core import words
 from graphs.core.values import kind_of, shown, value_faults
@@ -15,8 +14,7 @@ from scheduler_project.toolkit.errors import Fault
 KEYS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeSpec:
+class EdgeSpec(NamedTuple):
     """`source` is completed before `destination` starts; `start` and `end` are allowed for them."""
 
     source: str
@@ -42,7 +40,7 @@ def read_edges(
         if type(length) is not int or abs(length) > words.INT32_MAX:
             faults.append(Fault(f"edges[{index}].length", "must be a whole number of 32 bits"))
         elif ends and ends not in found:
-            found[ends] = EdgeSpec(*ends, length)
+            found[ends] = EdgeSpec(ends[0], ends[1], length)
         if len(item) > KEYS:
             faults += value_faults(item, f"edges[{index}]")
     return tuple(found.values())

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 PATH_LENGTH_MAX = 4096
+USUAL = re.compile(r'([\w-]+)\.#\[([\w-]+)==?("[^"\\]+")\]\.([\w-]+)')
 PLAIN = re.compile(r"[^.\\*?]*")
 OPERATOR = re.compile(r"==|!=|<=|>=|=|<|>|%")
 
@@ -46,6 +47,10 @@ class Part:
 @lru_cache(maxsize=4096)
 def parse_path(path: str) -> tuple[Part, ...] | None:
     """The steps of a path; None when it is not of this dialect."""
+    usual = USUAL.fullmatch(path) if len(path) <= PATH_LENGTH_MAX else None
+    if usual:
+        first, key, value, last = usual.groups()
+        return Part(first), Part("#", query=Query(key, "=", value, all_matches=False)), Part(last)
     parts: list[Part] = []
     position = 0
     if path.strip() != path or not 0 < len(path) <= PATH_LENGTH_MAX:

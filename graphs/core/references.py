@@ -7,7 +7,7 @@ by a change that comes before. What only a run can tell (lists that grow, what a
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphs.core.gjson import MISSING, Part, parse_path, read_parts
 from graphs.core.merge import BRINGS
@@ -18,8 +18,7 @@ from scheduler_project.toolkit.errors import Fault
 ELSEWHERE = frozenset({*LISTS, "edges"})
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A template of a change. `reads` is the component that it reads, empty where that is no single one."""
 
     component_id: str
@@ -28,8 +27,7 @@ class Reading:
     reads: str
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(NamedTuple):
     """A change as far as templates go. `over`: what it does is done already."""
 
     document: Mapping[str, Any]
@@ -72,8 +70,9 @@ def references(world: World) -> References:
             continue
         for path, text in places(actor.document, actor.path):
             for template in world.templating.templates(text):
-                found.readings.append(Reading(component_id, path, template.text, _read_by(template)))
-                _Look(world, component_id, path, found).at(template)
+                parts = parse_path(template.path)
+                found.readings.append(Reading(component_id, path, template.text, _read_by(parts)))
+                _Look(world, component_id, path, found).at(template, parts)
     return found
 
 
@@ -95,8 +94,7 @@ def places(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from places(inner, f"{path}[{index}]")
 
 
-def _read_by(template: Template) -> str:
-    parts = parse_path(template.path)
+def _read_by(parts: Sequence[Part] | None) -> str:
     return (id_queried(parts) or "") if parts and parts[0].key in LISTS else ""
 
 
@@ -110,12 +108,11 @@ class _Look:
     found: References
     seen: set[str] = field(default_factory=set)
 
-    def at(self, template: Template) -> None:
+    def at(self, template: Template, parts: Sequence[Part] | None) -> None:
         if template.text in self.seen or len(self.seen) > FOLLOWED_MAX:
             self.fault(f"the template {shown(template.text)} leads back to itself")
             return
         self.seen.add(template.text)
-        parts = parse_path(template.path)
         if parts is None:
             self.without(template, "is no path that templates may have")
         elif parts[0].key not in ELSEWHERE and parts[0].pattern is None:
@@ -169,7 +166,7 @@ class _Look:
         if isinstance(given, str):
             following = self.world.templating.templates(given)
             if following and following[0].text == given:
-                self.at(following[0])
+                self.at(following[0], parse_path(following[0].path))
 
     def need(self, template: Template, component_id: str) -> None:
         """Something that only its change brings back."""
