@@ -176,6 +176,8 @@ def _component_id(item: Mapping[str, Any], path: str, faults: list[Fault]) -> st
         return ""
     if len(value) > words.ID_LENGTH_MAX:
         faults.append(Fault(where, f"longer than {words.ID_LENGTH_MAX} characters"))
+    if not value.isprintable():
+        faults.append(Fault(where, "may not hold control characters or others that cannot be seen"))
     if value in (words.START, words.END):
         faults.append(Fault(where, f"{value!r} is reserved for edges; choose another id"))
     return value

@@ -66,8 +66,8 @@ class _Reader:
             self.faults.append(Fault("id", f"must be a string, not {kind_of(value)}"))
         elif len(value) > words.ID_LENGTH_MAX:
             self.faults.append(Fault("id", f"longer than {words.ID_LENGTH_MAX} characters"))
-        elif NOT_IN_GRAPH_ID.search(value):
-            self.faults.append(Fault("id", "may not hold spaces, slashes or control characters"))
+        elif NOT_IN_GRAPH_ID.search(value) or not value.isprintable():
+            self.faults.append(Fault("id", "may not hold spaces, slashes, control characters or others unseen"))
         return str(value)
 
     def action(self) -> str:
