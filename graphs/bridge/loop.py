@@ -264,7 +264,7 @@ class Bridge:
 
 def _end_of(graph: Graph, max_payload: int) -> Message:
     if export.is_far_larger(graph, max_payload):
-        return short_end_message(export.without_lists(graph), graph.state)
+        return short_end_message(export.without_lists(graph), graph.state, max_payload)
     return end_message(export.mapping(graph), graph.state, max_payload)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphs.core import words
+from graphs.core.values import shown
 from graphs.providers.base import Send
 from scheduler_project.toolkit.errors import InvalidDocument, SchedulerError
 from workers.links.backlog import Message
 
 ATTEMPT_HEADER = "Scheduler-Attempt"
 MESSAGE_ID_HEADER = "Nats-Msg-Id"
+SHORTEST = ("id", "name", "user_id", "username", "action", words.ERROR_KEY)
 FAULTS_MAX = 100
 IDS = uuid.UUID("0f5b9c4e-3a0d-5a57-8d0e-0b6f5a1e7c42")
 
@@ -42,16 +44,20 @@ def start_document(start: Message, document: Any) -> Any:
 
 
 def end_message(mapping: Mapping[str, Any], state: str, max_payload: int) -> Message:
-    """`build.<verb>.done` or `.error` with the whole mapping; without lists where the server would not take them."""
+    """`build.<verb>.done` or `.error` with the whole mapping; with less of it where the server would not take that."""
     message = _end(mapping, state)
-    return message if len(message.data) <= max_payload else short_end_message(mapping, state)
+    return message if len(message.data) <= max_payload else short_end_message(mapping, state, max_payload)
 
 
-def short_end_message(mapping: Mapping[str, Any], state: str) -> Message:
-    """The same without lists, for a mapping that is too large for the server."""
+def short_end_message(mapping: Mapping[str, Any], state: str, max_payload: int) -> Message:
+    """The same without lists; without all that is not ours where even that is too large."""
     kept = {key: value for key, value in mapping.items() if key not in ("components", "changes", "edges")}
     omitted = "components, changes and edges: they are more bytes than the server takes"
-    return _end({**kept, "components": [], "omitted": omitted}, state)
+    message = _end({**kept, "components": [], "omitted": omitted}, state)
+    if len(message.data) <= max_payload:
+        return message
+    told = {key: mapping[key] for key in SHORTEST if key in mapping}
+    return _end({**told, "components": [], "omitted": "all but these: it is more bytes than the server takes"}, state)
 
 
 def _end(mapping: Mapping[str, Any], state: str) -> Message:
@@ -70,7 +76,7 @@ def refusals(start: Message, document: Any, error: SchedulerError) -> list[Messa
         "errors": [{"path": fault.path, "message": fault.message} for fault in faults[:FAULTS_MAX]],
     }
     if isinstance(document, dict) and isinstance(document.get("id"), str):
-        answer["id"] = document["id"][: words.ID_LENGTH_MAX]
+        answer["id"] = shown(document["id"])
     return [Message(subject, body(answer)) for subject in (f"{start.subject}.error", start.reply) if subject]
 
 

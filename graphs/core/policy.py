@@ -11,6 +11,7 @@ from typing import Any
 
 from graphs.core import words
 from graphs.core.rules import RULES
+from graphs.core.values import shown
 from scheduler_project.toolkit.errors import Fault
 
 RESEND = ("always", "never")
@@ -79,7 +80,7 @@ def policy_faults(document: Mapping[str, Any], path: str) -> list[Fault]:
     for key, allowed in ((words.RESEND_KEY, RESEND), (words.RULE_KEY, RULES)):
         value = document.get(key)
         if value is not None and value not in allowed:
-            faults.append(Fault(f"{path}.{key}", f"{value!r} is none of {', '.join(allowed)}"))
+            faults.append(Fault(f"{path}.{key}", f"{shown(value)} is none of {', '.join(allowed)}"))
     return faults
 
 

@@ -16,7 +16,7 @@ from graphs.core import words
 from graphs.core.nesting import own_part
 from graphs.core.starting import CannotStart, prepared
 from graphs.core.templating import Templating, templating_of
-from graphs.export import outline
+from graphs.export import mapping, outline
 from graphs.models import Component, Graph
 from graphs.providers import alias_of, component_faults, provider
 from graphs.providers.base import Send
@@ -113,9 +113,10 @@ def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[st
     if wanted:
         for component in Component.objects.filter(in_graphs(wanted)).order_by("id"):
             read[component.graph_id].append(component)
-    for key in whole:
-        read[key] = list(graphs[key].components.order_by("id"))
-    return {key: {**outline(graphs[key], read[key]), **graphs[key].extra} for key in ids}
+    return {
+        key: mapping(graphs[key]) if key in whole else {**outline(graphs[key], read[key]), **graphs[key].extra}
+        for key in ids
+    }
 
 
 def _write_started(started: Sequence[_Started], now: datetime) -> None:

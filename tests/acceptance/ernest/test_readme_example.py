@@ -1,16 +1,16 @@
 """A mapping that was half done when it is submitted: nothing completed is sent again, what runs is awaited."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from graphs import store
-from graphs.bridge.loop import GROUP, REPLY_SUBJECTS, Bridge
-from graphs.core.words import START_SUBJECTS
 from graphs.models import Component, Graph
-from graphs.testing import LoopbackLink, LoopbackServer
+from tests.acceptance.ernest.conftest import NewBridge, NewListener
+from tests.support.ernest import Ernest
+from tests.support.wait import wait_until
 from workers.links.backlog import Message
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -56,27 +56,57 @@ def half_done() -> dict[str, Any]:
     }
 
 
-@pytest.mark.django_db
-def test_only_what_is_not_done_is_done() -> None:
-    server = LoopbackServer()
-    link = LoopbackLink(server, (*START_SUBJECTS, *REPLY_SUBJECTS), GROUP)
-    link.start()
-    bridge = Bridge(link, lambda: NOW)
-    store.submit(half_done(), NOW, source="http")
-    bridge.push()
-    assert server.published == []
+def completed(component_id: str) -> Message:
+    body = component(component_id, "completed")
+    return Message(f"{body['_component']}.delete.aws.done", json.dumps(body).encode())
 
-    reply = component("internet_gateway::test-vpc", "completed")
-    server.publish(Message("internet_gateway.delete.aws.done", json.dumps(reply).encode()))
-    bridge.handle(link.take(10, 0.1))
-    assert server.subjects("*.*.*") == ["vpc.delete.aws"]
 
-    server.publish(Message("vpc.delete.aws.done", json.dumps(component("vpc::test-vpc", "completed")).encode()))
-    bridge.handle(link.take(10, 0.1))
-    bridge.handle([])
-    [ended] = server.bodies("build.delete.done")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(60)
+def test_nothing_completed_is_sent_the_gateway_is_awaited_and_vpc_sent_once(
+    new_bridge: NewBridge, new_listener: NewListener
+) -> None:
+    wire = new_listener("*.delete.aws", "build.delete.done", "build.delete.error")
+    new_bridge()
+    wire.publish([Message("build.delete", json.dumps(half_done()).encode())])
+    wait_until(lambda: Graph.objects.exists(), what="the build")
+    assert wire.take(10, 0.5) == []
+
+    wire.publish([completed("internet_gateway::test-vpc")])
+    heard: list[Message] = []
+    wait_until(lambda: bool(heard.extend(wire.take(10, 0.1)) or heard), what="the send of the vpc")
+    wire.publish([completed("vpc::test-vpc")])
+    wait_until(lambda: len(heard) > 1 or bool(heard.extend(wire.take(10, 0.1))), what="the end")
+    assert [message.subject for message in [*heard, *wire.take(10, 0.5)]] == ["vpc.delete.aws", "build.delete.done"]
+    ended = json.loads(heard[-1].data)
     assert [one["_component_id"] for one in ended["components"]] == ["credentials::aws"]
-    assert len(server.subjects("*.*.aws")) == 1
+
+
+def gateway_with(**policy: Any) -> dict[str, Any]:
+    """The example, with a policy for the gateway, which is in flight."""
+    document = half_done()
+    document["changes"][1] |= policy
+    return document
+
+
+@pytest.mark.django_db
+def test_the_gateway_is_sent_again_in_time_where_its_policy_says_so(ernest: Ernest) -> None:
+    ernest.start(gateway_with(_timeout_s=30, _attempts=2), "build.delete")
+    assert ernest.server.subjects("*.*.aws") == []
+    ernest.now += timedelta(minutes=10)
+    store.sweep(ernest.now)
+    ernest.now += timedelta(minutes=10)
+    ernest.work()
+    assert ernest.server.subjects("*.*.aws") == ["internet_gateway.delete.aws"]
+
+
+@pytest.mark.django_db
+def test_the_gateway_fails_in_time_where_its_policy_allows_one_attempt(ernest: Ernest) -> None:
+    ernest.start(gateway_with(_timeout_s=30), "build.delete")
+    ernest.now += timedelta(seconds=31)
+    store.sweep(ernest.now)
+    ernest.work()
+    assert (ernest.server.subjects("*.*.aws"), ernest.ends) == ([], ["build.delete.error"])
 
 
 @pytest.mark.django_db
