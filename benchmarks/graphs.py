@@ -31,7 +31,8 @@ from benchmarks.usage import Meter
 from tests.support.processes import Processes
 from tests.support.servers import DurablePostgresServer, NatsServer, ValkeyServer
 from tests.support.wait import wait_until
-from workers.links.nats import Message, NatsLink
+from workers.links.backlog import Message
+from workers.links.nats import NatsLink
 
 CHAINS = 7
 SMALL = 100

@@ -32,18 +32,18 @@ from schedctl.main import cli
 from scheduler_project.asgi import django_application
 from scheduler_project.models import ApiToken
 from scheduler_project.toolkit import access
-from tests.support.bad_mappings import HUGE, as_text, bad_bodies, json_values
+from tests.support.bad_mappings import HUGE, as_text, bad_bodies, odd_values
 from tests.support.processes import ROOT, clean_environment
 from tests.support.wait import wait_until
 from workers.links.backlog import Message
 from workers.links.nats import NatsLink
 from workers.models import Command
 
-OVER_HTTP = 2600
-OVER_NATS = 1900
+OVER_HTTP = 1200
+OVER_NATS = 1000
 OVER_REAL_NATS = 80
 AT_ONCE = 20
-BY_SCHEDCTL = 400
+BY_SCHEDCTL = 2700
 BY_A_PROCESS = 20
 ANSWERS = {200, 201, 409, 422}
 PATHS = ("", "/plan", "/diff")
@@ -188,7 +188,7 @@ class InMemory:
 
 @pytest.mark.django_db
 @settings(max_examples=OVER_NATS, **MIXED)
-@given(body=bad_bodies, reply=json_values.map(as_text), component_id=st.sampled_from(["vpc::a", "network::a", "x"]))
+@given(body=bad_bodies, reply=odd_values.map(as_text), component_id=st.sampled_from(["vpc::a", "network::a", "x"]))
 def test_over_nats_each_is_answered_and_so_are_bad_replies(body: bytes, reply: bytes, component_id: str) -> None:
     nats = InMemory()
     [answer] = nats.start(body)
@@ -249,7 +249,6 @@ def test_over_a_real_server_each_is_answered(waiting_for_answers: NatsLink, bodi
     named = {one for one in accepted if one}
     wait_until(lambda: Graph.objects.count() == len(named) + accepted.count(None), what="what was accepted")
     assert named <= set(Graph.objects.values_list("pk", flat=True))
-    wait_until(lambda: not Graph.objects.unfinished().exists() or forget() is None, what="the bridge to be idle")
     forget()
 
 

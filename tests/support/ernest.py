@@ -9,6 +9,7 @@ from graphs.core.words import START_SUBJECTS
 from graphs.models import Component, Graph
 from graphs.testing import LoopbackLink, LoopbackServer
 from workers.links.backlog import Message
+from workers.links.nats import Link
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -84,6 +85,12 @@ class Ernest:
         assert not Graph.objects.exists()
         [told] = self.server.bodies("build.*.error")
         return {fault["path"]: fault["message"] for fault in told["errors"]}
+
+
+def hear(link: Link, heard: list[Message]) -> list[Message]:
+    """Adds what has come since to what was heard before, and returns it all."""
+    heard.extend(link.take(1000, 0.1))
+    return heard
 
 
 def states() -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from graphs import store
 from graphs.models import Component, Graph
 from tests.acceptance.ernest.conftest import NewBridge, NewListener
-from tests.support.ernest import Ernest
+from tests.support.ernest import Ernest, hear
 from tests.support.wait import wait_until
 from workers.links.backlog import Message
 
@@ -74,9 +74,9 @@ def test_nothing_completed_is_sent_the_gateway_is_awaited_and_vpc_sent_once(
 
     wire.publish([completed("internet_gateway::test-vpc")])
     heard: list[Message] = []
-    wait_until(lambda: bool(heard.extend(wire.take(10, 0.1)) or heard), what="the send of the vpc")
+    wait_until(lambda: bool(hear(wire, heard)), what="the send of the vpc")
     wire.publish([completed("vpc::test-vpc")])
-    wait_until(lambda: len(heard) > 1 or bool(heard.extend(wire.take(10, 0.1))), what="the end")
+    wait_until(lambda: len(hear(wire, heard)) > 1, what="the end")
     assert [message.subject for message in [*heard, *wire.take(10, 0.5)]] == ["vpc.delete.aws", "build.delete.done"]
     ended = json.loads(heard[-1].data)
     assert [one["_component_id"] for one in ended["components"]] == ["credentials::aws"]
@@ -93,11 +93,22 @@ def gateway_with(**policy: Any) -> dict[str, Any]:
 def test_the_gateway_is_sent_again_in_time_where_its_policy_says_so(ernest: Ernest) -> None:
     ernest.start(gateway_with(_timeout_s=30, _attempts=2), "build.delete")
     assert ernest.server.subjects("*.*.aws") == []
-    ernest.now += timedelta(minutes=10)
-    store.sweep(ernest.now)
-    ernest.now += timedelta(minutes=10)
+    for _ in range(2):
+        ernest.now += timedelta(minutes=10)
+        store.sweep(ernest.now)
     ernest.work()
     assert ernest.server.subjects("*.*.aws") == ["internet_gateway.delete.aws"]
+
+
+@pytest.mark.django_db
+def test_the_gateway_waits_for_a_person_where_its_policy_forbids_to_send_it_again(ernest: Ernest) -> None:
+    ernest.start(gateway_with(_timeout_s=30, _attempts=2, _resend="never"), "build.delete")
+    for _ in range(2):
+        ernest.now += timedelta(minutes=10)
+        store.sweep(ernest.now)
+    ernest.work()
+    assert (ernest.server.subjects("*.*.aws"), ernest.ends) == ([], [])
+    assert Component.objects.changes().get(component_id="internet_gateway::test-vpc").needs_attention
 
 
 @pytest.mark.django_db

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from graphs import store
+from graphs.export import mapping
 from graphs.models import Component, Graph
 from scheduler_project.models import Event
 from tests.acceptance.ernest.conftest import NewBridge, NewListener
-from tests.support.ernest import Ernest, build, change, states
+from tests.support.ernest import Ernest, build, change, hear, states
 from tests.support.wait import wait_until
 from workers.links.backlog import Message
 
@@ -71,7 +72,7 @@ def test_rule_4_the_golden_trace_of_a_build_of_two(new_bridge: NewBridge, new_li
     heard: list[Message] = []
 
     def next_message() -> tuple[str, Any]:
-        wait_until(lambda: bool(heard) or bool(heard.extend(wire.take(10, 0.1)) or heard), what="a message")
+        wait_until(lambda: bool(heard or hear(wire, heard)), what="a message")
         message = heard.pop(0)
         return message.subject, json.loads(message.data)
 
@@ -254,7 +255,7 @@ def test_rule_8_deletes_updates_and_creates_are_ordered_by_their_edges_alone(ern
 def test_rule_9_a_stored_mapping_that_is_given_again_goes_on_where_it_was(ernest: Ernest) -> None:
     ernest.start(build(CHAIN, CHAIN_EDGES))
     ernest.answer("vpc::v", aws_id="v-1")
-    half_done = ernest.bridge and json.loads(json.dumps(_mapping("b1")))
+    half_done = mapping(Graph.objects.get(pk="b1"))
     half_done["id"] = "b2"
     half_done["changes"][1]["_state"] = "waiting"
     ernest.start(half_done)
@@ -274,12 +275,6 @@ def test_what_has_no_effect_is_recorded_with_its_reason(ernest: Ernest) -> None:
     reasons = [event.message for event in Event.objects.filter(name="component.report_ignored").order_by("pk")]
     assert len(reasons) == 3
     assert ernest.sent == ["vpc::v"]
-
-
-def _mapping(graph_id: str) -> Any:
-    from graphs.export import mapping
-
-    return mapping(Graph.objects.get(pk=graph_id))
 
 
 def test_templates_are_kept_until_a_component_is_sent(ernest: Ernest) -> None:

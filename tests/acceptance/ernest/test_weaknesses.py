@@ -21,7 +21,7 @@ from graphs.core.order import levels
 from graphs.models import Component, Edge, Graph
 from scheduler_project.models import Event
 from tests.acceptance.ernest.conftest import NewBridge, NewListener
-from tests.support.ernest import Ernest, build, change, states
+from tests.support.ernest import Ernest, build, change, hear, states
 from tests.support.wait import wait_until
 from workers.links.backlog import Message
 
@@ -84,7 +84,7 @@ def test_weakness_03_a_burst_of_replies_loses_nothing(new_bridge: NewBridge, new
         document = build([change(one, text="x" * 200) for one in ids], " ".join(f"start>{one}" for one in ids))
         wire.publish([start(document | {"id": graph_id})])
     got: list[Message] = []
-    wait_until(lambda: got.extend(wire.take(1000, 0.1)) or len(got) >= 800, 60, what="all sends")
+    wait_until(lambda: len(hear(wire, got)) >= 800, 60, what="all sends")
     wire.publish([Message(f"{one.subject}.done", one.data.replace(b'"running"', b'"completed"')) for one in got])
     wait_until(lambda: ended(*names), 60, what="the ends")
     assert len(got) == 800
@@ -248,8 +248,13 @@ def test_weakness_15_what_is_completed_is_not_sent_again(ernest: Ernest) -> None
 
 
 def test_weakness_16_numbers_ids_and_unknown_keys_come_back_as_they_were(ernest: Ernest) -> None:
-    numbers = {"exact": 9007199254740993, "large": 12345678901234567890, "half": 0.5, "whole": 5.0}
-    more = {"user_id": 2**62 + 1, "changelog": [{"to": 2**53 + 1}], "datacenters": {"items": []}, "name": "<&>\u2028"}
+    numbers: dict[str, Any] = {"exact": 9007199254740993, "large": 12345678901234567890, "half": 0.5, "whole": 5.0}
+    more: dict[str, Any] = {
+        "user_id": 2**62 + 1,
+        "changelog": [{"to": 2**53 + 1}],
+        "datacenters": {"items": []},
+        "name": "<&>\u2028",
+    }
     ernest.start(build([change("a::1", **numbers)], "start>a::1", **more))
     got = ernest.last_sent()
     assert {key: got[key] for key in numbers} == numbers
