@@ -133,7 +133,7 @@ class ComponentQuerySet(models.QuerySet["Component"]):
 
     def ready(self) -> "ComponentQuerySet":
         """Changes that wait for nothing, in the order of their edges. Whether their graph starts things is its own."""
-        return self.changes().filter(state="waiting", blockers=0).order_by("position", "id")
+        return self.changes().filter(state="waiting", blockers=0).order_by("graph_id", "position", "id")
 
 
 class Component(models.Model):
@@ -181,7 +181,7 @@ class Component(models.Model):
         indexes = [
             models.Index(fields=["graph", "state"], name="component_by_state"),
             models.Index(
-                fields=["graph", "backend", "position"],
+                fields=["graph", "position", "id"],
                 name="component_ready",
                 condition=Q(part="changes", state="waiting", blockers=0),
             ),

@@ -32,7 +32,7 @@ from graphs.core.replies import Reply, UnreadableReply, read_reply
 from graphs.core.values import parse_json
 from graphs.core.words import START_SUBJECTS
 from graphs.models import Graph
-from graphs.providers import aliases, component_faults
+from graphs.providers import aliases, component_faults, provider
 from graphs.providers.base import Send
 from graphs.store.claiming import Claimed
 from graphs.store.moving import here
@@ -88,6 +88,7 @@ class Bridge:
         self._on_failure = on_failure
         self._presence = Presence()
         self._unmarked: list[Send] = []
+        self._asked = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
 
@@ -103,6 +104,7 @@ class Bridge:
 
     def wake(self) -> None:
         """Lets the bridge look for what is ready and what has ended, now."""
+        self._asked.set()
         self._link.wake()
 
     def stop(self) -> None:
@@ -143,7 +145,10 @@ class Bridge:
                 return
 
     def handle(self, messages: Sequence[Message]) -> None:
-        """Settles replies, starts graphs, sends what is ready anywhere and announces ends."""
+        """Settles replies, starts graphs, sends what that sets free and announces ends.
+
+        What is ready elsewhere is looked for when there is a sign of it, and when nothing else is to be done.
+        """
         starts = [message for message in messages if message.subject in START_SUBJECTS]
         replies = [message for message in messages if message.subject not in START_SUBJECTS]
         try:
@@ -156,8 +161,10 @@ class Bridge:
             self._start_graph(start)
         self._link.settled(messages)
         self._mark_sent()
-        self.push()
-        self.announce()
+        if not messages or starts or self._asked.is_set() or _any_bounded():
+            self._asked.clear()
+            self.push()
+            self.announce()
         if self._link.connected:
             self._presence.tell(self._link.mode, self._clock())
 
@@ -181,7 +188,8 @@ class Bridge:
         if replies:
             claimed = store.apply_replies(replies, self._backends(), self._clock())
             self._forget_answered(replies)
-            self._send(claimed)
+            if self._send(claimed) or claimed.ended:
+                self._asked.set()
 
     def _settle_one_by_one(self, messages: Sequence[Message], error: DatabaseError) -> None:
         """A message that the database refuses is set aside with its subject in the log, and the others are kept."""
@@ -260,6 +268,11 @@ class Bridge:
             log.warning("bridge.not_sent messages=%d reason=%s", len(messages), error)
             return False
         return True
+
+
+def _any_bounded() -> bool:
+    """Whether a reply in one graph may make room for what is ready in another."""
+    return any(provider(alias).at_once for alias in aliases())
 
 
 def _end_of(graph: Graph, max_payload: int) -> Message:

@@ -36,11 +36,15 @@ FILLED_IN = ("document", "given", "type", "verb", "provider", "backend")
 
 @dataclass(frozen=True)
 class Claimed:
-    """What is now running: `sends` are to be sent by the caller; `more` when the batch was full, `any` unless empty."""
+    """What is now running: `sends` are to be sent by the caller; `more` when the batch was full, `any` unless empty.
+
+    `ended`: a graph is over, so its end may have to be announced.
+    """
 
     sends: tuple[Send, ...] = ()
     more: bool = False
     any: bool = False
+    ended: bool = False
 
 
 def claim_ready(ledger: Ledger, backends: Sequence[str]) -> Claimed:

@@ -71,9 +71,11 @@ def lock(backends: Sequence[str], ledger: Ledger) -> Gate:
 
 def _room(backends: Sequence[str]) -> dict[str, int]:
     """Counts what runs, up to each bound, with an index that holds no more than that."""
+    bounds = {alias: bound for alias in backends if (bound := provider(alias).at_once)}
+    if not bounds:
+        return {}
     running = Component.objects.changes().filter(state="running")
-    bounds = {alias: provider(alias).at_once for alias in backends}
-    return {alias: bound - running.filter(backend=alias)[:bound].count() for alias, bound in bounds.items() if bound}
+    return {alias: bound - running.filter(backend=alias)[:bound].count() for alias, bound in bounds.items()}
 
 
 def ready_rows(gate: Gate, graphs: Mapping[str, Graph], limit: int, now: datetime) -> tuple[list[Component], bool]:
@@ -118,8 +120,8 @@ def _ready(group: _Group, backends: Sequence[str], shut: Sequence[str], limit: i
 def _trials(gate: Gate, group: _Group, now: datetime) -> list[Component]:
     """One component for each silent provider that has been left alone for long enough, if nobody else has sent one."""
     rows: list[Component] = []
-    ready = Component.objects.ready().filter(graph_id__in=group.graph_ids, rule__in=group.rules)
     for circuit in gate.trial:
+        ready = Component.objects.ready().filter(graph_id__in=group.graph_ids, rule__in=group.rules)
         first = ready.filter(provider=circuit.pk, backend__in=gate.open_backends).first()
         if first is not None and len(rows) != group.places and circuits.take_probe(circuit, now):
             rows.append(first)

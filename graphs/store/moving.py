@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from graphs.core.advance import Report
 from graphs.core.replies import Reply
+from graphs.core.states import GRAPH
 from graphs.models import Component, Graph, GraphQuerySet
 from graphs.providers import aliases, provider
 from graphs.providers.base import Send
@@ -40,7 +41,7 @@ def apply_replies(replies: Sequence[Reply], backends: Sequence[str], now: dateti
     Late, doubled, unknown and contradictory ones are recorded and change nothing.
     """
     sends: list[Send] = []
-    more = False
+    more = ended = False
     for batch in batches(replies, BATCH):
         for graph_ids in batches(sorted({reply.graph_id for reply in batch}), GRAPHS_PER_TRANSACTION):
             part = [reply for reply in batch if reply.graph_id in set(graph_ids)]
@@ -51,7 +52,8 @@ def apply_replies(replies: Sequence[Reply], backends: Sequence[str], now: dateti
                 claimed = claim_ready(ledger, backends)
             sends += claimed.sends
             more = more or claimed.more
-    return Claimed(tuple(sends), more)
+            ended = ended or any(graph.state in GRAPH.final for graph in ledger.graphs.values())
+    return Claimed(tuple(sends), more, ended=ended)
 
 
 def claim(graph_ids: Iterable[str], backends: Sequence[str], now: datetime) -> Claimed:
