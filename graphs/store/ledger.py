@@ -19,6 +19,7 @@ from graphs.store.ending import end_if_over
 from graphs.store.rows import locked
 from scheduler_project.toolkit.bulk import update_rows
 from scheduler_project.toolkit.events import NewEvent, record
+from scheduler_project.toolkit.statements import use_keys
 
 SAVED = (
     *COMPONENT.states,
@@ -71,6 +72,7 @@ class Ledger:
 def writing(graph_ids: Any, now: datetime) -> Iterator[Ledger]:
     """A transaction on these graphs, locked; those that do not exist are not in the ledger."""
     with transaction.atomic():
+        use_keys()
         ledger = Ledger(locked(graph_ids), now)
         yield ledger
         ledger.close()

@@ -15,18 +15,14 @@ from graphs.models import Component, Graph, Part
 from scheduler_project.toolkit.bulk import table_of, update_rows
 from scheduler_project.toolkit.errors import SchedulerError
 from scheduler_project.toolkit.events import NewEvent
-from scheduler_project.toolkit.statements import among, read, several
+from scheduler_project.toolkit.statements import among, looked_up, read, several
 
 BATCH = 500
 LOCK = """
 SELECT {columns}, EXISTS (SELECT 1 FROM graphs_circuit)
 FROM graphs_graph WHERE {these} ORDER BY id {lock}
 """
-BY_ID = """
-SELECT {columns} FROM {given}
-JOIN graphs_component ON graphs_component.graph_id = given.column1
-    AND graphs_component.component_id = given.column2 AND graphs_component.part = %s
-"""
+OF_ID = "graph_id = given.column1 AND component_id = given.column2 AND part = %s"
 MOVED = ("state", "reason", "decided_by", "silent")
 GRAPHS_PER_TRANSACTION = 100
 Item = TypeVar("Item")
@@ -59,7 +55,8 @@ def components_by_id(part: Part, keys: Iterable[tuple[str, str]]) -> list[Compon
         return []
     types = [Component._meta.get_field(name) for name in ("graph_id", "component_id")]
     given, values = table_of(types, rows)
-    return read(Component, BY_ID.replace("{given}", given), [*values, part.value])
+    sql = f"SELECT {{columns}} FROM {looked_up('graphs_component', OF_ID, given)}"  # noqa: S608
+    return read(Component, sql, [*values, part.value])
 
 
 def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:

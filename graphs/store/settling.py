@@ -25,15 +25,12 @@ from graphs.store.existing import change_what_exists
 from graphs.store.ledger import Ledger
 from graphs.store.rows import components_by_id, moved, swap
 from graphs.store.times import deadline_of, resendable
+from scheduler_project.toolkit.bulk import table_of
 from scheduler_project.toolkit.events import NewEvent
-from scheduler_project.toolkit.statements import among, read_values, several
+from scheduler_project.toolkit.statements import looked_up, read_values
 
 OF_DEPENDANTS = ("id", "component_id", "state", "blockers", "rule", "policy", "retry_at")
-DEPENDANTS = """
-SELECT {columns}, source_id FROM graphs_edge
-JOIN graphs_component ON graphs_component.id = destination_id AND part = 'changes'
-WHERE {these} ORDER BY graphs_edge.id
-"""
+DEPENDANTS = "SELECT {columns}, source_id FROM {found} WHERE part = 'changes' ORDER BY graphs_edge.id"
 Keyed = dict[str, dict[str, Component]]
 
 
@@ -118,8 +115,11 @@ def _load(rows: Sequence[Component]) -> Loaded:
         loaded.rows[row.graph_id][row.component_id] = row
     if not by_pk:
         return loaded
+    given, values = table_of([Component._meta.pk], [[pk] for pk in by_pk])
+    edges = looked_up("graphs_edge", "source_id = given.column1", given)
+    sql = DEPENDANTS.replace("{found}", looked_up("graphs_component", "graphs_component.id = destination_id", edges))
     for pk, name, state, blockers, rule, policy, retry_at, source_id in read_values(
-        Component, OF_DEPENDANTS, DEPENDANTS.replace("{these}", among("source_id")), [several(by_pk)]
+        Component, OF_DEPENDANTS, sql, values
     ):
         source = by_pk[source_id]
         loaded.dependants[source.graph_id].setdefault(source.component_id, []).append(name)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from django.db import connection, models
 
-from scheduler_project.toolkit.statements import changed, found
+from scheduler_project.toolkit.statements import among, changed, found, several
 
 ROWS_PER_STATEMENT = 500
 LENGTH = re.compile(r"\(\d+\)")
@@ -43,15 +43,19 @@ def update_rows(
     same = {meta.get_field(name): value for name, value in (values or {}).items()}
     expected = {meta.get_field(name): value for name, value in (still or {}).items()}
     table = quote(meta.db_table)
+    # so that the rows are found by their keys, and by no index on these columns
+    same_as = "IS" if connection.vendor == "sqlite" else "IS NOT DISTINCT FROM"
     written = 0
     for part in _parts(rows):
         columns = _columns(part, [meta.pk, *chosen]) | {field: [value] * len(part) for field, value in same.items()}
         given = _give(columns)
         pairs = ", ".join(f"{quote(field.column)} = {given.columns[field.name]}" for field in (*chosen, *same))
         where = f"{table}.{quote(meta.pk.column)} = {given.columns[meta.pk.name]}"
-        guard = "".join(f" AND {table}.{quote(field.column)} = {_place(field)}" for field in expected)
-        sql = f"UPDATE {table} SET {pairs} FROM {given.source} WHERE {where}{guard}"  # noqa: S608
-        written += changed(sql, [*given.values, *(_prepared(field, value) for field, value in expected.items())])
+        guard = "".join(f" AND {table}.{quote(field.column)} {same_as} {_place(field)}" for field in expected)
+        keys = f"{among(f'{table}.{quote(meta.pk.column)}')}"
+        sql = f"UPDATE {table} SET {pairs} FROM {given.source} WHERE {keys} AND {where}{guard}"  # noqa: S608
+        told = [several(columns[meta.pk]), *(_prepared(field, value) for field, value in expected.items())]
+        written += changed(sql, [*given.values, *told])
     return written
 
 

@@ -51,6 +51,26 @@ def read_values(model: type[models.Model], names: tuple[str, ...], sql: str, val
     return rows
 
 
+def use_keys() -> None:
+    """Lets PostgreSQL find rows by their indexes until the transaction ends, however small their tables are now.
+
+    Else a plan that is kept from when a table was small would go on to read the whole of it when it has grown.
+    """
+    if connection.vendor == "postgresql":
+        changed("SET LOCAL enable_seqscan = off", [])
+
+
+def looked_up(table: str, condition: str, of: str) -> str:
+    """`of`, a table or several, joined with the rows of `table` that each row of it finds by the condition.
+
+    PostgreSQL is left no other way than to look them up one by one by an index: what it knows of a table may be long
+    out of date, and a plan that reads the whole table would be kept.
+    """
+    if connection.vendor == "sqlite":
+        return f"{of} JOIN {table} ON {condition}"
+    return f"{of} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {condition} OFFSET 0) AS {table}"  # noqa: S608
+
+
 def among(column: str) -> str:
     """The condition that a column has one of several values, which are passed as `several(…)`."""
     if connection.vendor == "sqlite":
@@ -65,13 +85,13 @@ def several(values: Iterable[Any]) -> Any:
 
 def _cursor() -> Any:
     """Django's cursor, with its transactions and its counting of queries, over one that keeps plans where it may."""
-    cursor: Any = connection.cursor()
-    if connection.vendor == "postgresql" and not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-        from psycopg import Cursor
+    if connection.vendor != "postgresql" or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        return connection.cursor()
+    from psycopg import Cursor
 
-        connection.connection.prepare_threshold = PLANNED_FROM
-        cursor.cursor = Cursor(connection.connection)
-    return cursor
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = PLANNED_FROM
+    return connection._prepare_cursor(Cursor(connection.connection))  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=64)
