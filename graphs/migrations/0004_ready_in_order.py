@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('graphs', '0002_life_cycle'),
+        ('graphs', '0003_documents_as_given'),
     ]
 
     operations = [
