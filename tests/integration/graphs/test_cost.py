@@ -64,4 +64,4 @@ def test_the_cost_of_a_reply_does_not_grow_with_the_graph() -> None:
 
 def test_a_reply_takes_few_statements() -> None:
     statements, _ = cost_of_replies(100)
-    assert statements - SAVEPOINTS <= 11
+    assert statements - SAVEPOINTS <= 12
