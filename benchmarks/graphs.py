@@ -4,7 +4,7 @@ Real PostgreSQL with durable commits, NATS, Valkey, one control worker, one brid
 answers at once. For each case: the rate from the moment the mapping is handed over to the moment its end is in the
 database, the floor, their ratio, and CPU time for a component and peak memory by process.
 
-    make bench     or: .venv/bin/python benchmarks/graphs.py [chain] [fan] [large] [scaling] [--large 100000]
+    make bench     or: .venv/bin/python benchmarks/graphs.py [chain] [fan] [large] [scaling] [peers]
 """
 
 import argparse
@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.bare_nats import BareNats
 from benchmarks.commands import System, noops_per_s, set_up_django
 from benchmarks.echo import LISTENING, PROVIDER
+from benchmarks.peers import show_peers
 from benchmarks.usage import Meter
 from tests.support.processes import Processes
 from tests.support.servers import DurablePostgresServer, NatsServer, ValkeyServer
@@ -34,6 +35,7 @@ from tests.support.wait import wait_until
 from workers.links.backlog import Message
 from workers.links.nats import NatsLink
 
+PEERS = "peers"
 CHAINS = 7
 SMALL = 100
 LAYER = 1000
@@ -189,15 +191,19 @@ def main() -> None:
         "scaling": show_scaling,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", choices=[*cases, []], help="which to run; all unless told")
+    parser.add_argument("cases", nargs="*", choices=[*cases, PEERS, []], help="which to run; all unless told")
     parser.add_argument("--chain", type=int, default=40, help="components of the chain")
     parser.add_argument("--fan", type=int, default=10_000, help="components of the fan")
     parser.add_argument("--large", type=int, default=100_000, help="components of the large graph")
     parser.add_argument("--noops", type=int, default=5_000, help="Celery's tasks that do nothing")
     options = parser.parse_args()
+    wanted = options.cases or [*cases, PEERS]
     with running_bench() as bench:
-        for name in options.cases or cases:
-            cases[name](bench, options)
+        for name in cases:
+            if name in wanted:
+                cases[name](bench, options)
+    if PEERS in wanted:
+        show_peers(options.chain, options.fan)
 
 
 @contextmanager
