@@ -5,14 +5,12 @@ import json
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from graphs.core.states import COMPONENT, GRAPH
 from graphs.drawing import EXISTS, drawing
 from graphs.models import Component, Graph
 from scheduler_project.toolkit.access import Role
-from scheduler_project.toolkit.events import settled_position
 from scheduler_project.toolkit.masking import masked
 from scheduler_project.toolkit.pages import needs
 
@@ -44,8 +42,7 @@ def graph(request: HttpRequest, graph_id: str) -> HttpResponse:
 @needs(Role.VIEWER)
 def graph_drawing(request: HttpRequest, graph_id: str) -> JsonResponse:
     """The graph as data, for its page."""
-    position = settled_position(timezone.now())
-    return JsonResponse(drawing(get_object_or_404(Graph, pk=graph_id), position))
+    return JsonResponse(drawing(get_object_or_404(Graph, pk=graph_id)))
 
 
 @require_safe

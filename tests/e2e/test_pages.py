@@ -106,28 +106,6 @@ def test_a_graph_can_be_read_by_keyboard_and_as_a_list(site: Site, graph: Graph)
     expect(page.get_by_role("row", name="network::web")).to_contain_text("quota exceeded")
 
 
-@pytest.mark.parametrize("shape", ["wide", "deep"])
-def test_a_graph_of_two_thousand_components_is_drawn_and_followed(site: Site, graph: Graph, shape: str) -> None:
-    size = 2000
-    Component.objects.all().delete()
-    Component.objects.bulk_create(
-        Component(graph=graph, part=Part.CHANGE, component_id=f"vm::{n}", state="waiting", document={})
-        for n in range(size)
-    )
-    keys = list(Component.objects.order_by("id").values_list("id", flat=True))
-    before = {"wide": lambda n: (n - 20) // 20 * 20 + n * 7 % 20, "deep": lambda n: n - 1}[shape]
-    linked = [(keys[before(n)], keys[n]) for n in range(20, size)]
-    Edge.objects.bulk_create(Edge(graph=graph, source_id=one, destination_id=two) for one, two in linked)
-
-    page = site.open("/graphs/b1")
-    expect(page.locator("#drawing-note")).to_be_empty(timeout=30_000)
-    expect(page.locator(".key[data-state=waiting]")).to_have_text("waiting 2000")
-    for n in range(50):
-        end_component(f"vm::{n}", "completed")
-
-    expect(page.locator(".key[data-state=completed]")).to_have_text("completed 50")
-
-
 def test_a_topology_is_paused_by_a_button_that_asks_first(site: Site) -> None:
     now = timezone.now()
     topology = Topology.objects.create(

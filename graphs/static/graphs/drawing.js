@@ -5,7 +5,8 @@ const WIDTH = 176;
 const HEIGHT = 46;
 const LABEL_LENGTH = 23;
 const TINY_BELOW = 0.3;
-const SIGNS = {
+const ADDED_AT_ONCE = 400;
+export const SIGNS = {
   waiting: "○", running: "▶", completed: "✓", errored: "✕", cancelled: "⊘", skipped: "↷", exists: "◇",
 };
 const TONES = {
@@ -13,41 +14,55 @@ const TONES = {
 };
 
 export class Drawing {
-  /** `onSelect(id)` is called with the component that the user selects, or null. */
-  constructor(container, onSelect) {
+  /** `onSelect(id)` is called with the node that the user selects, or null; `onOpen(id)` when one is to be opened. */
+  constructor(container, onSelect, onOpen) {
     this.container = container;
+    this.onOpen = onOpen;
     this.pending = new Map();
     this.frame = 0;
+    this.turn = 0;
     this.moved = false;
     this.cy = cytoscape({
       container, style: style(), minZoom: 0.02, maxZoom: 2.5, boxSelectionEnabled: false, autoungrabify: true,
-      selectionType: "single",
+      selectionType: "single", hideEdgesOnViewport: true, textureOnViewport: true,
     });
     this.cy.on("select", "node", ({ target }) => onSelect(target.id()));
     this.cy.on("tap", ({ target }) => target === this.cy && onSelect(null));
+    this.cy.on("dbltap", "node", ({ target }) => onOpen(target.id()));
     this.cy.on("zoom", () => this.showTiny());
     this.cy.on("dragpan pinchzoom scrollzoom", () => (this.moved = true));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.cy.style(style()));
     container.addEventListener("keydown", (key) => this.onKey(key));
   }
 
-  /** Draws components (`id`, `type`, `state`) and edges (pairs of ids) anew, and shows all of it. */
-  async show(components, edges, { worker, dagre }) {
-    const { positions, bends } = await layout(components.map(({ id }) => id), edges, worker, dagre);
-    const nodes = components.map((one) => ({ data: dataOf(one), position: positions[one.id] }));
+  /** Draws nodes (`id`, `state`, `name`, `below`, `group`) and edges (pairs of ids) anew, and shows all of it. */
+  async show(nodes, edges, { worker, dagre }) {
+    const turn = ++this.turn;
+    const { positions, bends } = await layout(nodes.map(({ id }) => id), edges, worker, dagre);
+    if (turn !== this.turn) return;
+    const drawn = nodes.map((one) => ({ data: dataOf(one), position: positions[one.id] }));
     const lines = edges.map(([source, target], index) => line(source, target, positions, bends[index]));
-    this.cy.batch(() => {
-      this.cy.elements().remove();
-      this.cy.add([...nodes, ...lines]);
-    });
-    this.tiny = false;
+    this.pending.clear();
+    this.cy.elements().remove();
+    await this.add([...drawn, ...lines], turn);
+    if (turn !== this.turn) return;
+    this.tiny = null;
     this.fit();
     this.showTiny();
   }
 
-  /** Gives a component its new state, with the next frame. */
-  update(component) {
-    this.pending.set(component.id, component);
+  // A part per frame: the page answers between two of them.
+  async add(elements, turn) {
+    for (let from = 0; from < elements.length && turn === this.turn; from += ADDED_AT_ONCE) {
+      if (from) await new Promise(requestAnimationFrame);
+      this.cy.batch(() => this.cy.add(elements.slice(from, from + ADDED_AT_ONCE)));
+      if (!from) this.fit();
+    }
+  }
+
+  /** Gives a node its new state, with the next frame. */
+  update(node) {
+    this.pending.set(node.id, node);
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.cy.batch(() => this.pending.forEach((one) => this.cy.getElementById(one.id).data(dataOf(one))));
@@ -61,9 +76,11 @@ export class Drawing {
   }
 
   select(id) {
-    this.cy.nodes(":selected").unselect();
     const node = this.cy.getElementById(id);
-    node.select();
+    if (!node.selected()) {
+      this.cy.nodes(":selected").unselect();
+      node.select();
+    }
     this.reveal(node);
   }
 
@@ -117,6 +134,7 @@ export class Drawing {
     else if (key.key === "+" || key.key === "=") this.zoom(1.25);
     else if (key.key === "-") this.zoom(0.8);
     else if (key.key === "0") this.fit();
+    else if (key.key === "Enter" && selected.nonempty()) this.onOpen(selected.id());
     else return;
     key.preventDefault();
     if (next) this.select(next.id());
@@ -132,9 +150,9 @@ export class Drawing {
   }
 }
 
-function dataOf({ id, state }) {
-  const name = id.length > LABEL_LENGTH ? `${id.slice(0, LABEL_LENGTH - 9)}…${id.slice(-8)}` : id;
-  return { id, state, label: `${name}\n${SIGNS[state] ?? "○"} ${state}` };
+function dataOf({ id, state, name, below, group }) {
+  const cut = name.length > LABEL_LENGTH ? `${name.slice(0, LABEL_LENGTH - 9)}…${name.slice(-8)}` : name;
+  return { id, state, label: `${cut}\n${below}`, group: Boolean(group) };
 }
 
 // An edge that passes other columns goes through the bends which the layout keeps free for it. Cytoscape wants a bend
@@ -182,6 +200,7 @@ function style() {
     },
     ...Object.entries(TONES).flatMap(([state, name]) => tone(state, name)),
     { selector: 'node[state = "running"]', style: { "border-width": 3 } },
+    { selector: "node[?group]", style: { "border-width": 5, "border-style": "double", shape: "cut-rectangle" } },
     { selector: 'node[state = "skipped"], node[state = "exists"]', style: { "border-style": "dashed" } },
     {
       selector: "edge",

@@ -1,160 +1,155 @@
-// The page of one graph: fetches the whole picture once and then follows the events of its components.
+// The page of one graph: fetches the whole picture once and then follows the events of its components, which are
+// numbered: none is shown twice, and none that came while the picture was fetched is lost.
 import { onEvent } from "../scheduler/events.js";
-import { inWords, showTimes } from "../scheduler/times.js";
-import { Drawing } from "./drawing.js";
+import { ways } from "./grouping.js";
 import { List } from "./list.js";
+import { Panel } from "./panel.js";
+import { Picture } from "./picture.js";
+import { showCounts, showGraph } from "./standing.js";
+import { View } from "./view.js";
 
+const AGAIN_MS = 3000;
+const APART_MS = 1000;
 const page = document.getElementById("graph");
-const about = document.getElementById("about");
 const note = document.getElementById("drawing-note");
+const groupBy = document.getElementById("group-by");
+const find = document.getElementById("find");
 const components = new Map();
-const drawing = new Drawing(document.getElementById("drawing"), select);
-const list = new List(document.getElementById("rows"), select);
+const picture = new Picture(document.getElementById("drawing"), select, open);
+const list = new List(document.getElementById("list"), select);
+const panel = new Panel(document.getElementById("about"), page.dataset, { select, close: () => select(null), toggle });
+const view = new View({ graph: () => picture.drawing.fit(), list: showList });
+const early = [];
 let edges = [];
+let number = 0;
 let shape = "";
-let selected = null;
 let onlyState = null;
-let refetch = 0;
+let selected = null;
+let fetching = false;
+let timer = 0;
+let fetchedAt = -APART_MS;
 let repaint = 0;
 
-onEvent(({ subject, name, data, message }) => {
-  if (subject !== page.dataset.subject) return;
-  if (data.state && components.has(data.component)) change(data, message);
-  else fetchSoon();
-}, fetchSoon);
-wire();
-
 function fetchSoon() {
-  clearTimeout(refetch);
-  refetch = setTimeout(fetchAll, 150);
+  timer ||= setTimeout(fetchAll, Math.max(0, fetchedAt + APART_MS - performance.now()));
 }
 
 async function fetchAll() {
+  fetchedAt = performance.now();
+  fetching = true;
   const answer = await fetch(page.dataset.drawing).catch(() => null);
-  if (!answer?.ok) return setTimeout(fetchSoon, 3000);
-  const whole = await answer.json();
-  edges = whole.edges;
-  components.clear();
-  whole.components.forEach((one) => components.set(one.id, one));
-  showGraph(whole.graph);
-  showCounts();
+  const whole = answer?.ok ? await answer.json().catch(() => null) : null;
+  fetching = false;
+  timer = 0;
+  if (!whole) {
+    timer = setTimeout(fetchAll, AGAIN_MS);
+    return;
+  }
+  take(whole);
+  early.splice(0).forEach(follow);
   await showShape();
-  whole.components.forEach(show);
-  if (selected) tellAbout(selected);
+  panel.again();
+}
+
+function take(whole) {
+  edges = whole.edges;
+  number = whole.number;
+  components.clear();
+  for (const one of whole.components) components.set(one.id, one);
+  showGraph(whole.graph);
+  showCounts(components);
 }
 
 // The picture is laid out again only where components or edges are not those that it shows.
 async function showShape() {
-  const now = JSON.stringify([[...components.keys()], edges]);
-  if (now === shape) return;
+  const all = [...components.values()];
+  const now = JSON.stringify([all.map(({ id, type, group }) => [id, type, group]), edges]);
+  if (now === shape) {
+    picture.refresh(components);
+    return showList();
+  }
   shape = now;
-  list.build([...components.values()], edges);
-  await drawing.show([...components.values()], edges, page.dataset);
+  list.build(edges);
+  showList();
+  await draw(view.by);
   note.textContent = components.size ? "" : "This graph has nothing to do.";
+  if (view.component) select(view.component);
+  performance.mark("graph drawn");
 }
 
-function change({ component, state, attempt }, reason) {
-  const changed = { ...components.get(component), state, attempt, reason };
-  components.set(component, changed);
-  show(changed);
-  if (selected === component) tellAbout(component);
+async function draw(by) {
+  const all = [...components.values()];
+  const drawn = picture.show(components, edges, by, page.dataset);
+  groupBy.replaceChildren(...ways(all, edges).map(([value, words]) => new Option(words, value)));
+  groupBy.value = picture.by;
+  await drawn;
+  if (filtering()) picture.highlight(wanted);
 }
 
-function show(component) {
-  drawing.update(component);
-  list.update(component);
+function follow(event) {
+  if (event.subject !== page.dataset.subject || event.data.number <= number) return;
+  number = event.data.number ?? number;
+  const known = components.get(event.data.component);
+  if (known && event.data.state) change(known, event.data, event.message);
+  else if (known) panel.againFor(known.id);
+  else fetchSoon();
+}
+
+function change(known, { state, attempt, needs_attention: attention }, reason) {
+  const changed = { ...known, state, attempt, reason, needs_attention: attention };
+  components.set(changed.id, changed);
+  picture.update(known.state, changed);
+  panel.againFor(changed.id);
   repaint ||= requestAnimationFrame(() => {
     repaint = 0;
-    showCounts();
-    applyFilter();
+    showCounts(components);
+    showList();
+    if (filtering()) picture.highlight(wanted);
   });
 }
 
-function showGraph(graph) {
-  const badge = document.getElementById("graph-state");
-  badge.dataset.state = badge.textContent = graph.state;
-  document.getElementById("graph-reason").textContent = graph.reason;
-  if (graph.ended_at) document.getElementById("graph-actions")?.remove();
-  showTook(document.getElementById("graph-took"), graph);
+function filtering() {
+  return Boolean(onlyState || find.value.trim());
 }
 
-function showTook(took, { started_at: started, ended_at: ended }) {
-  if (!started) return;
-  if (!ended) {
-    took.dataset.since = started;
-    return showTimes();
-  }
-  delete took.dataset.since;
-  const seconds = (Date.parse(ended) - Date.parse(started)) / 1000;
-  took.textContent = seconds < 10 ? `${seconds.toFixed(1)} s` : inWords(seconds);
-}
-
-function showCounts() {
-  const counts = {};
-  for (const { state } of components.values()) counts[state] = (counts[state] ?? 0) + 1;
-  for (const key of document.querySelectorAll(".key")) {
-    key.hidden = !counts[key.dataset.state];
-    key.querySelector("b").textContent = counts[key.dataset.state] ?? 0;
-  }
-  const whole = components.size - (counts.exists ?? 0);
-  const order = ["completed", "errored", "cancelled", "skipped", "running"];
-  const bar = document.getElementById("graph-progress");
-  let before = 0;
-  bar.replaceChildren(...order.map((state) => {
-    const part = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-    const share = whole ? (100 * (counts[state] ?? 0)) / whole : 0;
-    part.dataset.state = state;
-    part.setAttribute("x", `${before}%`);
-    part.setAttribute("width", `${share}%`);
-    part.setAttribute("height", "100%");
-    before += share;
-    return part;
-  }));
-  bar.setAttribute("aria-valuemax", whole);
-  bar.setAttribute("aria-valuenow", counts.completed ?? 0);
+function wanted(id) {
+  const one = components.get(id);
+  const words = find.value.trim().toLowerCase();
+  return (!onlyState || one.state === onlyState) && (!words || id.toLowerCase().includes(words));
 }
 
 function applyFilter() {
-  const words = document.getElementById("find").value.trim().toLowerCase();
-  const wanted = (id) => {
-    const one = components.get(id);
-    return one && (!onlyState || one.state === onlyState) && (!words || id.toLowerCase().includes(words));
-  };
-  drawing.highlight(wanted);
-  list.filter(wanted);
+  picture.highlight(wanted);
+  showList();
+}
+
+function showList() {
+  if (view.name === "list") list.show([...components.values()].filter(({ id }) => wanted(id)));
 }
 
 function select(id) {
+  const opens = Boolean(id) !== Boolean(selected);
   selected = id;
-  if (about.hidden === Boolean(id)) {
-    about.hidden = !id;
-    drawing.resize();
-  }
-  if (id) tellAbout(id);
-  else drawing.unselect();
+  view.component = id && !picture.isGroup(id) ? id : null;
+  if (!id) panel.close();
+  else if (picture.isGroup(id)) panel.group(picture.groups.get(id), components, picture.opened.has(id));
+  else panel.component(id);
+  document.getElementById("about").hidden = !id;
+  if (opens) picture.drawing.resize();
+  if (id) picture.point(id);
+  else picture.drawing.unselect();
 }
 
-async function tellAbout(id) {
-  const answer = await fetch(`${page.dataset.component}?${new URLSearchParams({ id })}`).catch(() => null);
-  if (selected !== id || !answer?.ok) return;
-  about.innerHTML = await answer.text();
-  showTimes(about);
+// Enter or a double click: a group is drawn by its members, of a component the panel gets the focus.
+function open(id) {
+  if (picture.isGroup(id)) toggle(id);
+  else document.getElementById("about").focus();
 }
 
-function wire() {
-  document.getElementById("find").addEventListener("input", applyFilter);
-  document.getElementById("zoom-in").addEventListener("click", () => drawing.zoom(1.25));
-  document.getElementById("zoom-out").addEventListener("click", () => drawing.zoom(0.8));
-  document.getElementById("fit").addEventListener("click", () => drawing.fit());
-  document.getElementById("as-graph").addEventListener("click", () => view("graph"));
-  document.getElementById("as-list").addEventListener("click", () => view("list"));
-  document.querySelector(".legend").addEventListener("click", ({ target }) => onlyShow(target.closest(".key")));
-  about.addEventListener("click", ({ target }) => {
-    if (target.closest("[data-close]")) select(null);
-    const go = target.closest("[data-go]");
-    if (go) drawing.select(go.dataset.go);
-  });
-  document.addEventListener("keydown", ({ key }) => key === "Escape" && selected && select(null));
+async function toggle(id) {
+  await picture.toggle(id);
+  if (filtering()) picture.highlight(wanted);
+  select(picture.opened.has(id) ? null : id);
 }
 
 function onlyShow(key) {
@@ -164,12 +159,23 @@ function onlyShow(key) {
   applyFilter();
 }
 
-function view(name) {
-  document.getElementById("canvas-frame").hidden = name !== "graph";
-  document.getElementById("list").hidden = name !== "list";
-  document.getElementById("as-graph").setAttribute("aria-pressed", name === "graph");
-  document.getElementById("as-list").setAttribute("aria-pressed", name === "list");
-  if (name === "graph") drawing.fit();
+function findFirst() {
+  const first = find.value.trim() && [...components.keys()].find(wanted);
+  if (first) select(first);
 }
 
+find.addEventListener("input", applyFilter);
+find.addEventListener("keydown", ({ key }) => key === "Enter" && findFirst());
+groupBy.addEventListener("change", () => {
+  view.by = groupBy.value;
+  draw(groupBy.value);
+});
+document.getElementById("zoom-in").addEventListener("click", () => picture.drawing.zoom(1.25));
+document.getElementById("zoom-out").addEventListener("click", () => picture.drawing.zoom(0.8));
+document.getElementById("fit").addEventListener("click", () => picture.drawing.fit());
+document.querySelector(".legend").addEventListener("click", ({ target }) => onlyShow(target.closest(".key")));
+document.addEventListener("keydown", ({ key }) => {
+  if (key === "Escape" && selected && !document.querySelector("dialog[open]")) select(null);
+});
+onEvent((event) => (fetching ? early.push(event) : follow(event)));
 fetchSoon();

@@ -109,7 +109,7 @@ def test_only_operators_are_offered_to_cancel_a_graph(viewer: Client, operator: 
 def test_an_ended_graph_cannot_be_cancelled(operator: Client, graph: Graph) -> None:
     Graph.objects.update(state="completed", ended_at=NOW)
 
-    assert "Cancel graph" not in text_of(operator, "/graphs/b1")
+    assert 'data-act="the graph is being cancelled" hidden' in text_of(operator, "/graphs/b1")
 
 
 def test_a_drawing_holds_what_is_to_be_done_and_what_that_waits_for(viewer: Client, graph: Graph) -> None:
@@ -124,10 +124,23 @@ def test_a_drawing_holds_what_is_to_be_done_and_what_that_waits_for(viewer: Clie
     assert drawing["graph"]["state"] == "running"
 
 
-def test_a_drawing_is_followed_from_a_place_in_the_log_before_it(viewer: Client, graph: Graph) -> None:
-    record([NewEvent("graph.submitted", "graph:b1")], NOW - timedelta(days=5000))
+def test_a_drawing_tells_the_number_of_the_last_event_that_it_holds(viewer: Client, graph: Graph) -> None:
+    Graph.objects.update(events=7)
 
-    assert viewer.get("/graphs/b1/drawing.json").json()["position"] > 0
+    assert viewer.get("/graphs/b1/drawing.json").json()["number"] == 7
+
+
+def test_a_drawing_tells_the_groups_of_the_mapping(viewer: Client, graph: Graph) -> None:
+    Component.objects.filter(component_id="instance::web").update(document={"_group": "web"})
+    Component.objects.filter(component_id="network::web").update(document={"tags": {"ernest.instance_group": "net"}})
+
+    drawing = viewer.get("/graphs/b1/drawing.json").json()
+
+    assert {one["id"]: one.get("group") for one in drawing["components"]} == {
+        "network::web": "net",
+        "instance::web": "web",
+        "vpc::main": None,
+    }
 
 
 def test_a_component_is_told_with_its_neighbours_and_without_its_secrets(viewer: Client, graph: Graph) -> None:
