@@ -12,10 +12,11 @@ COMMANDS = {
     "workers": ("schedctl.commands.workers:workers", "Machines that run work."),
     "hosts": ("schedctl.commands.workers:hosts", "The same as workers."),
     "tasks": ("schedctl.commands.tasks:tasks", "Commands run once on a worker."),
-    "graphs": ("schedctl.commands.graphs:graphs", "Builds in the order of their dependencies."),
+    "graphs": ("schedctl.commands.life:graphs", "Builds in the order of their dependencies."),
     "clusters": ("schedctl.commands.clusters:clusters", "Services kept running on many hosts."),
     "topologies": ("schedctl.commands.topologies:topologies", "Graphs that run by the clock."),
     "runs": ("schedctl.commands.topologies:runs", "The runs of topologies."),
+    "why": ("schedctl.commands.why:why", "Why something is not done."),
     "whoami": ("schedctl.commands.account:whoami", "Who the server takes you for."),
     "completion": ("schedctl.commands.account:completion", "Script for completion in bash, zsh or fish."),
 }

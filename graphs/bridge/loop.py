@@ -30,7 +30,7 @@ from graphs.core.advance import PROGRESS
 from graphs.core.document import parse
 from graphs.core.replies import Reply, UnreadableReply, read_reply
 from graphs.core.values import parse_json
-from graphs.core.words import START_SUBJECTS
+from graphs.core.words import PROGRESS_ENDING, START_SUBJECTS
 from graphs.models import Graph
 from graphs.providers import aliases, component_faults, provider
 from graphs.providers.base import Send
@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 GROUP = "scheduler-bridges"
 STREAM = "scheduler"
 REPLY_SUBJECTS = ("*.*.*.done", "*.*.*.error")
+PROGRESS_SUBJECTS = (f"*.*.*{PROGRESS_ENDING}",)
+"""Signs of life are heard, not captured: one that is lost is followed by another."""
 BATCH = 500
 IDLE_S = 1.0
 MARK_WITHIN_S = 0.02
@@ -60,7 +62,7 @@ def make_bridge(on_failure: Callable[[], None] = lambda: None) -> "Bridge":
     """
     if not settings.NATS_URI:
         raise ConfigurationError("NATS_URI is not set, so there is nothing to bridge; set it, or stop this worker")
-    subjects = (*START_SUBJECTS, *REPLY_SUBJECTS)
+    subjects = (*START_SUBJECTS, *REPLY_SUBJECTS, *PROGRESS_SUBJECTS)
     link = NatsLink(settings.NATS_URI, subjects, GROUP, "scheduler-bridge", capture())
     return Bridge(link, on_failure=on_failure)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphs.core import words
-from graphs.core.advance import Report
+from graphs.core.advance import PROGRESS, Report
 from graphs.core.merge import reply_problem
 from graphs.core.values import parse_json
 from scheduler_project.toolkit.errors import InvalidDocument
@@ -52,6 +52,8 @@ def read_reply(subject: str, data: bytes, attempt: int | None = None) -> Reply:
 
 def _outcome(subject: str, body: Mapping[str, Any]) -> tuple[str, str]:
     """How it went and, where it failed, why."""
+    if subject.endswith(words.PROGRESS_ENDING):
+        return PROGRESS, ""
     state = body.get(words.STATE_KEY)
     succeeded = subject.endswith(".done")
     if succeeded and state in ("completed", None, ""):

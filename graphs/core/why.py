@@ -49,9 +49,7 @@ def explain(component_id: str, known: Mapping[str, Known], needed: Mapping[str, 
         return Why(component_id, one.state, one.reason or f"it is {one.state}")
     nearest = _missing(component_id, known, needed)
     if not nearest:
-        return Why(
-            component_id, one.state, one.note or holds or "it is ready, and is started as soon as somebody looks"
-        )
+        return Why(component_id, one.state, one.note or holds or "it is ready, and is started at once")
     roots = _roots(nearest, known, needed)
     names = ", ".join(f"{name} ({known[name].state})" for name in nearest[:5])
     more = f" and {len(nearest) - 5} more" if len(nearest) > 5 else ""

@@ -1,6 +1,6 @@
 """Components that are commands on hosts: one `Command` of the workers app for each attempt."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from graphs.providers.base import Provider, Send
 from scheduler_project.toolkit.errors import Fault
 from workers import store
 from workers.core.commands import NewCommand, faults_of
+from workers.models import Command
 
 KINDS = {"argv": list, "command": str, "on": str, "env": dict, "cwd": str, "timeout_s": (int, float)}
 WORDS = {"argv": "a list of strings", "env": "an object of strings", "timeout_s": "a number of seconds"}
@@ -22,6 +23,7 @@ class CommandProvider(Provider):
 
     supports_transaction = True
     supports_cancel = True
+    supports_begun = True
 
     def faults(self, document: Mapping[str, Any], path: str) -> Sequence[Fault]:
         faults = [
@@ -43,6 +45,10 @@ class CommandProvider(Provider):
 
     def cancel(self, handles: Sequence[str], now: datetime, actor: str) -> None:
         store.cancel(handles, now, actor, "its graph was cancelled")
+
+    def begun(self, handles: Sequence[str]) -> Collection[str]:
+        started = Command.objects.filter(pk__in=handles, started_at__isnull=False)
+        return set(started.values_list("pk", flat=True))
 
 
 def new_command(document: Mapping[str, Any], owner: str) -> NewCommand:

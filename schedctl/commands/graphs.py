@@ -13,7 +13,7 @@ from schedctl.cli import Group
 from schedctl.client import address
 from schedctl.commands.options import TIMEOUT, WAIT
 from schedctl.documents import load_mapping
-from schedctl.session import Session, each, fields, with_session
+from schedctl.session import Session, fields, with_session
 from schedctl.tables import safe_cell, table
 from schedctl.waiting import wait_for
 
@@ -23,7 +23,9 @@ FINAL = frozenset({"completed", "errored", "cancelled"})
 COLUMNS = fields("id", "name", "action", "state")
 WIDE = fields("source", "counts", "created_at", "started_at", "ended_at", "reason")
 COMPONENT_COLUMNS = fields("component_id", "provider", "action", "state", "attempt")
-COMPONENT_WIDE = fields("type", "depends_on", "started_at", "ended_at", "reason")
+COMPONENT_WIDE = fields(
+    "type", "depends_on", "rule", "needs_attention", "decided_by", "started_at", "ended_at", "reason"
+)
 
 graphs = Group(
     "graphs",
@@ -185,14 +187,6 @@ def watch(session: Session, graph_id: str, timeout: float | None) -> int:
     """Show states as they change; exit with 0 when the graph completes, else 1."""
     session.client.get("graphs", graph_id)
     return follow(session, graph_id, timeout)
-
-
-@graphs.add("cancel", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
-@click.argument("graph_ids", metavar="ID...", nargs=-1, required=True)
-@with_session
-def cancel(session: Session, graph_ids: tuple[str, ...]) -> None:
-    """Cancel graphs: what waits is not started, what runs is stopped."""
-    each(graph_ids, lambda one: session.confirm(session.client.post("graphs", one, "cancel"), f"{one} cancelling"))
 
 
 @graphs.add("dot", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 | dot -Tsvg > graph.svg")

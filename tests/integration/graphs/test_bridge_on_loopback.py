@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from graphs import store
-from graphs.bridge.loop import GROUP, REPLY_SUBJECTS, Bridge
+from graphs.bridge.loop import GROUP, PROGRESS_SUBJECTS, REPLY_SUBJECTS, Bridge
 from graphs.core.words import START_SUBJECTS
 from graphs.models import Component, Graph
 from graphs.testing import LoopbackLink, LoopbackServer
@@ -32,7 +32,7 @@ class Nats:
         self.link, self.bridge = self.new_bridge()
 
     def new_bridge(self) -> tuple[LoopbackLink, Bridge]:
-        link = LoopbackLink(self.server, (*START_SUBJECTS, *REPLY_SUBJECTS), GROUP)
+        link = LoopbackLink(self.server, (*START_SUBJECTS, *REPLY_SUBJECTS, *PROGRESS_SUBJECTS), GROUP)
         link.start()
         return link, Bridge(link, lambda: self.now)
 

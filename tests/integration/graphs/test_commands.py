@@ -149,6 +149,18 @@ def test_cancelling_again_does_not_wait_for_what_is_in_flight() -> None:
     assert Component.objects.changes().get().reason == "cancelled by ann without waiting for its provider"
 
 
+def test_a_command_that_is_not_begun_in_time_has_failed_and_one_that_is_goes_on() -> None:
+    submit(
+        command("job::a", _start_timeout_s=5),
+        command("job::b", _start_timeout_s=5),
+        edges=[("start", "job::a"), ("start", "job::b")],
+    )
+    Command.objects.filter(owner="component/b1/job::a/1").update(state="running", started_at=NOW)
+    store.sweep(NOW + timedelta(seconds=6))
+    found = dict(Component.objects.changes().values_list("component_id", "state"))
+    assert found == {"job::a": "running", "job::b": "errored"}
+
+
 @pytest.mark.parametrize(
     ("fields", "path"),
     [

@@ -346,6 +346,25 @@ def test_an_operator_may_send_to_a_silent_provider_again_at_once(nats: Nats) -> 
         store.reset_circuit("demo", NOW, "ann")
 
 
+def test_a_provider_that_reports_progress_is_awaited_and_one_that_falls_silent_is_not(nats: Nats) -> None:
+    submit({"vpc::a": []}, {"vpc::a": {"_start_timeout_s": 5, "_heartbeat_timeout_s": 10}})
+    nats.work()
+    for seconds in (4, 13, 22):
+        nats.now = NOW + timedelta(seconds=seconds)
+        nats.reply("vpc.create.demo.progress", "vpc::a", "running")
+        store.sweep(nats.now)
+    assert states() == {"vpc::a": "running"}
+    store.sweep(NOW + timedelta(seconds=33))
+    assert row("vpc::a").reason == "attempt 1 gave no sign of life by 2026-01-02T03:04:37+00:00"
+
+
+def test_a_component_that_is_not_begun_in_time_has_failed(nats: Nats) -> None:
+    submit({"vpc::a": []}, {"vpc::a": {"_start_timeout_s": 5, "_heartbeat_timeout_s": 10}})
+    nats.work()
+    store.sweep(NOW + timedelta(seconds=6))
+    assert row("vpc::a").reason == "attempt 1 was not begun by 2026-01-02T03:04:10+00:00"
+
+
 APPROVAL = {"_provider": "approval", "_action": "approve"}
 
 

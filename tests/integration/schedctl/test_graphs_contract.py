@@ -97,3 +97,54 @@ def test_a_graph_is_cancelled(schedctl: Run, agents: FakeAgents, mapping: bytes)
 def test_another_mapping_under_a_taken_id_is_a_conflict(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
     schedctl("graphs", "submit", "-", stdin=mapping)
     assert schedctl("graphs", "submit", "-", stdin=mapping.replace(b"echo", b"date")).exit_code == 5
+
+
+def test_a_graph_is_paused_resumed_and_told_why(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
+    agents.run = lambda order: Ran(exit_code=int(order.argv == ["false"]))
+    schedctl("graphs", "submit", "-", stdin=mapping)
+    assert schedctl("graphs", "pause", "g1").stdout == "g1 paused\n"
+    told = schedctl("why", "graph:g1/command::b").stdout
+    assert told.startswith("command::b waiting: it waits for command::a (waiting); and the graph is paused since ")
+    assert "in the end for" in told
+    assert schedctl("graphs", "unpause", "g1").stdout == "g1 goes on\n"
+
+    assert schedctl("graphs", "watch", "g1").exit_code == 1
+    assert "command::b   |errored |waiting |resumed" in schedctl("graphs", "resume", "--preview", "g1").stdout
+    agents.run = lambda order: Ran()
+    assert schedctl("graphs", "resume", "g1").stdout == "g1 resumed\n"
+    assert schedctl("graphs", "watch", "g1").exit_code == 0
+    assert schedctl("graphs", "resume", "g1").exit_code == 5
+    assert schedctl("graphs", "pause", "g1").exit_code == 5
+
+
+def test_components_are_retried_skipped_and_marked(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
+    agents.run = lambda order: Ran(exit_code=int(order.argv == ["false"]))
+    schedctl("graphs", "submit", "--wait", "-", stdin=mapping)
+    shown = schedctl("graphs", "retry", "--preview", "g1", "command::a").stdout
+    assert [line.split(" ")[0] for line in shown.splitlines()[1:]] == ["command::a", "command::b"]
+    assert schedctl("graphs", "retry", "g1", "command::a").stdout == "command::a is done again\n"
+    refused = schedctl("graphs", "retry", "--preview", "g1", "command::none")
+    assert refused.exit_code == 3
+
+    skipped = schedctl("graphs", "skip", "g1", "command::b", "--reason", "not today").stdout
+    assert skipped.startswith("command::b skipped: skipped by hand, by operator-")
+    assert schedctl("graphs", "watch", "g1").exit_code == 0
+    assert schedctl("graphs", "mark", "g1", "command::a", "errored").exit_code == 5
+    assert schedctl("graphs", "why", "g1", "command::b", "-o", "json").exit_code == 0
+
+
+def test_an_approval_is_given_and_refused(schedctl: Run, agents: FakeAgents) -> None:
+    ask = {"_component": "ask", "_component_id": "ask::go", "_action": "approve", "_provider": "approval"}
+    for verb, state in (("approve", "completed"), ("reject", "errored")):
+        edges = [{"source": "start", "destination": "ask::go"}]
+        schedctl("graphs", "submit", "-", stdin=json.dumps({"id": verb, "changes": [ask], "edges": edges}).encode())
+        schedctl("graphs", "watch", verb, "--timeout", "2")
+        assert "waits for the approval of somebody" in schedctl("why", f"graph:{verb}/ask::go").stdout
+        told = schedctl("graphs", verb, verb, "ask::go", "--comment", "as agreed").stdout
+        assert told.startswith(f"ask::go {state}: ")
+        assert told.endswith(": as agreed\n")
+
+
+@pytest.mark.parametrize("thing", ["g1/a", "graph:g1", "host:a/b"])
+def test_why_wants_a_component_of_a_graph(schedctl: Run, thing: str) -> None:
+    assert schedctl("why", thing).exit_code == 2

@@ -112,4 +112,4 @@ def test_the_reference_names_every_command_and_no_other() -> None:
     }
     verbs = {path[:2] for path in COMMAND_LINES if len(path) == 2 and path[0] != "hosts"}
     shells = {("completion", shell) for shell in ("bash", "zsh", "fish")}
-    assert told == verbs | shells | {("whoami", "")}
+    assert told == verbs | shells | {("whoami", ""), ("why", "")}
