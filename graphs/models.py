@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 
 from graphs.core.ends import Standing, rules_that_start
+from graphs.core.environments import STATES as ENVIRONMENT_STATES
 from graphs.core.policy import Policy
 from graphs.core.rules import AFTER_CANCEL, AFTER_ERROR, ALL_COMPLETED, RULES
 from graphs.core.states import COMPONENT, GRAPH
@@ -262,3 +263,37 @@ class ProviderLimit(models.Model):
 
     def __str__(self) -> str:
         return self.alias
+
+
+class Environment(models.Model):
+    """What builds of others change, one at a time; kept where we are the store of ernest's own programs."""
+
+    id = models.CharField(max_length=255, primary_key=True)
+    status = models.CharField(max_length=32, choices=[(s, s) for s in ENVIRONMENT_STATES], default="initializing")
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.status}"
+
+
+class Build(models.Model):
+    """One build as ernest's own programs store it. What our engine carries out is a `Graph` of the same id."""
+
+    id = models.CharField(max_length=255, primary_key=True)
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="builds")
+    name = models.CharField(max_length=255, blank=True)
+    user_id = models.BigIntegerField(null=True, blank=True)
+    user_name = models.CharField(max_length=255, blank=True)
+    type = models.CharField(max_length=32)
+    status = models.CharField(max_length=32)
+    definition = models.TextField(blank=True)
+    mapping = models.JSONField(null=True, blank=True)
+    mapping_at = models.DateTimeField(null=True, blank=True, help_text="when its mapping was last written")
+    validation = models.JSONField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-created_at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.name or self.id} {self.status}"

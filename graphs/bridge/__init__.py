@@ -12,8 +12,10 @@ from scheduler_project.toolkit.worker import end_worker
 
 if TYPE_CHECKING:
     from graphs.bridge.loop import Bridge
+    from graphs.bridge.serving import StoreService
 
 _running: list["Bridge"] = []
+_services: list["StoreService"] = []
 
 
 class BridgeStep(bootsteps.StartStopStep):
@@ -22,13 +24,18 @@ class BridgeStep(bootsteps.StartStopStep):
     requires = {"celery.worker.components:Pool"}
 
     def start(self, worker: Any) -> None:
-        from graphs.bridge.loop import make_bridge
+        from graphs.bridge.loop import make_bridge, services
 
         bridge = make_bridge(on_failure=end_worker)
         bridge.start()
         _running.append(bridge)
+        for service in services():
+            service.start()
+            _services.append(service)
 
     def stop(self, worker: Any) -> None:
+        while _services:
+            _services.pop().stop()
         while _running:
             _running.pop().stop()
 

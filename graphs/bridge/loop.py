@@ -26,6 +26,7 @@ from graphs.bridge.messages import (
     start_document,
 )
 from graphs.bridge.presence import Presence
+from graphs.bridge.serving import StoreService, make_store_service
 from graphs.core.advance import PROGRESS
 from graphs.core.document import parse
 from graphs.core.replies import Reply, UnreadableReply, read_reply
@@ -62,9 +63,19 @@ def make_bridge(on_failure: Callable[[], None] = lambda: None) -> "Bridge":
     """
     if not settings.NATS_URI:
         raise ConfigurationError("NATS_URI is not set, so there is nothing to bridge; set it, or stop this worker")
-    subjects = (*START_SUBJECTS, *REPLY_SUBJECTS, *PROGRESS_SUBJECTS)
+    subjects = (*starts(), *REPLY_SUBJECTS, *PROGRESS_SUBJECTS)
     link = NatsLink(settings.NATS_URI, subjects, GROUP, "scheduler-bridge", capture())
     return Bridge(link, on_failure=on_failure)
+
+
+def starts() -> tuple[str, ...]:
+    """The subjects that start graphs here; none where we are only the store of another scheduler."""
+    return () if settings.GRAPH_STORE == "store" else START_SUBJECTS
+
+
+def services() -> Sequence[StoreService]:
+    """What this process answers beside bridging."""
+    return [make_store_service()] if settings.GRAPH_STORE in ("served", "store") else []
 
 
 def capture() -> Capture:
@@ -72,8 +83,8 @@ def capture() -> Capture:
     return Capture(
         stream=STREAM,
         consumer=GROUP,
-        subjects=(*START_SUBJECTS, *REPLY_SUBJECTS),
-        answered=START_SUBJECTS,
+        subjects=(*starts(), *REPLY_SUBJECTS),
+        answered=starts(),
         max_age_s=settings.NATS_STREAM_MAX_AGE_S,
         max_bytes=settings.NATS_STREAM_MAX_BYTES,
     )

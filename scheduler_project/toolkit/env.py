@@ -5,7 +5,7 @@ in this folder, the addresses that it wrote down stand in for those that the env
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scheduler_project.toolkit.errors import ConfigurationError
@@ -62,6 +62,14 @@ def number(name: str, default: int, environ: Mapping[str, str] = os.environ) -> 
     if not (word.isascii() and word.isdecimal()):
         raise ConfigurationError(f"{name}={word!r} is not a whole number of 0 or more")
     return int(word)
+
+
+def choice(name: str, default: str, allowed: Sequence[str], environ: Mapping[str, str] = os.environ) -> str:
+    """One of a few words."""
+    word = environ.get(name) or default
+    if word not in allowed:
+        raise ConfigurationError(f"{name}={word!r} is none of {', '.join(allowed)}")
+    return word
 
 
 def words(name: str, environ: Mapping[str, str] = os.environ) -> list[str]:

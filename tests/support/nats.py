@@ -1,9 +1,10 @@
 """What tests do at a NATS server beside the code under test."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import nats
 from nats.aio.client import Client
@@ -30,6 +31,26 @@ def stream_messages(url: str, stream: str) -> int:
         return int(info.state.messages)
 
     return _at(url, count)
+
+
+def ask(url: str, requests: Sequence[tuple[str, Any]], timeout_s: float = 5) -> list[Any]:
+    """The JSON answers to requests made one after the other; None for an empty body, text that is no JSON as it is."""
+
+    async def request(client: Client) -> list[Any]:
+        answers = []
+        for subject, body in requests:
+            answer = await client.request(subject, json.dumps(body).encode(), timeout=timeout_s)
+            answers.append(_read(answer.data))
+        return answers
+
+    return _at(url, request)
+
+
+def _read(data: bytes) -> Any:
+    try:
+        return json.loads(data) if data else None
+    except ValueError:
+        return data.decode()
 
 
 def _at(url: str, work: Callable[[Client], Awaitable[Result]]) -> Result:
