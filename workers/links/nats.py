@@ -118,7 +118,7 @@ class NatsLink:
     def settled(self, messages: Sequence[Message]) -> None:
         """Lets the server forget these messages. What does not reach it is delivered once more, later."""
         tokens = [message.token for message in messages if message.token]
-        if tokens and self.connected:
+        if tokens and self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(self._settle(tokens), self._loop)
 
     def publish(self, messages: Sequence[Message], timeout_s: float = 10) -> None:
