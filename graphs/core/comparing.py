@@ -9,6 +9,7 @@ from typing import Any
 
 from graphs.core import words
 from graphs.core.gjson import MISSING
+from graphs.core.nesting import own_part
 from graphs.core.templating import Unresolved
 from graphs.core.wanted import Existing, Wanted
 
@@ -37,7 +38,7 @@ def differences(component_id: str, want: Wanted, have: Existing, replaced: froze
     for key, value in wanted.items():
         if key in NOT_COMPARED or (key.startswith("_") and key not in COMPARED_WORDS):
             continue
-        known = _as_known(value, want, have, replaced)
+        known = _as_known(value, want, have, replaced) if key in own_part(wanted) else value
         found += _between(known, existing.get(key, MISSING), (component_id, key))
     return found
 

@@ -11,6 +11,7 @@ from typing import Any
 from graphs.core import words
 from graphs.core.document import ComponentSpec, read_components, read_items
 from graphs.core.edges import circle_fault, read_edges
+from graphs.core.nesting import own_part
 from graphs.core.order import find_cycles, levels
 from graphs.core.templating import Templating, templating_of
 from graphs.core.values import kind_of, shown, value_faults
@@ -109,7 +110,7 @@ def _needs(
         if source in specs and destination in specs:
             found[destination][source] = None
     for name, one in specs.items() if templating else ():
-        read = templating.needs_of(one.document).ids if templating else ()
+        read = templating.needs_of(own_part(one.document)).ids if templating else ()
         found[name].update(dict.fromkeys(sorted(other for other in read if other in specs and other != name)))
     return {name: list(needed) for name, needed in found.items()}
 

@@ -247,6 +247,17 @@ def test_weakness_15_what_is_completed_is_not_sent_again(ernest: Ernest) -> None
     assert ernest.sent == ["b::1"]
 
 
+def test_weakness_15_a_failed_build_is_resumed_where_it_stopped(ernest: Ernest) -> None:
+    ernest.start(TWO)
+    ernest.answer("a::1")
+    ernest.answer("b::1", "errored")
+    store.resume_graph("b1", ernest.now, "ann")
+    ernest.work()
+    ernest.answer("b::1")
+    assert ernest.sent == ["a::1", "b::1", "b::1"]
+    assert ernest.ends == ["build.create.error", "build.create.done"]
+
+
 def test_weakness_16_numbers_ids_and_unknown_keys_come_back_as_they_were(ernest: Ernest) -> None:
     numbers: dict[str, Any] = {"exact": 9007199254740993, "large": 12345678901234567890, "half": 0.5, "whole": 5.0}
     more: dict[str, Any] = {

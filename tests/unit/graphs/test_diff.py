@@ -317,3 +317,10 @@ def test_the_result_runs_and_carries_every_key_but_the_id_of_what_exists() -> No
     assert (spec.id, spec.user_id, spec.options, spec.extra["more"]) == ("b2", 2**63 - 1, {"a": 1}, [1])
     assert spec.action == "build.create"
     assert len(spec.extra["changelog"]) == 4
+
+
+def test_templates_inside_an_inner_graph_are_its_own() -> None:
+    inner = {"changes": [component("x", y='$(components.#[_component_id="a"].z)')]}
+    wanted = graph(component("a"), component("g", _provider="graph", mapping=inner))
+    assert edge_set(diff(wanted, None)) == {"start→a", "start→g", "a→end", "g→end"}
+    assert verbs(diff(wanted, copy.deepcopy(wanted))) == {}
