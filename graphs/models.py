@@ -140,7 +140,7 @@ class ComponentQuerySet(models.QuerySet["Component"]):
 class Component(models.Model):
     """One component of a graph. Only those of part `changes` are carried out and have a state, an attempt, blockers."""
 
-    graph = models.ForeignKey(Graph, on_delete=models.CASCADE, related_name="components")
+    graph = models.ForeignKey(Graph, on_delete=models.CASCADE, related_name="components", db_index=False)
     part = models.CharField(max_length=10, choices=Part.choices)
     component_id = models.CharField(max_length=255)
     type = models.CharField(max_length=255, blank=True)
@@ -180,7 +180,7 @@ class Component(models.Model):
             models.UniqueConstraint(fields=["graph", "part", "component_id"], name="one_component_per_id_and_part"),
         ]
         indexes = [
-            models.Index(fields=["graph", "state"], name="component_by_state"),
+            models.Index(fields=["graph", "state"], name="component_by_state", condition=Q(part="changes")),
             models.Index(
                 fields=["graph", "position", "id"],
                 name="component_ready",

@@ -52,6 +52,7 @@ PROGRESS_SUBJECTS = (f"*.*.*{PROGRESS_ENDING}",)
 BATCH = 500
 IDLE_S = 1.0
 MARK_WITHIN_S = 0.02
+UNMARKED_MAX = 2000
 DATABASE_WAIT_S = 1.0
 STOP_S = 10.0
 
@@ -252,6 +253,8 @@ class Bridge:
         fits = [(send, message) for send, message in messages if len(message.data) <= limit]
         if fits and self._publish([message for _, message in fits]):
             self._unmarked += [send for send, _ in fits]
+        if len(self._unmarked) >= UNMARKED_MAX:
+            self._mark_sent()
         return claimed.more
 
     def _forget_answered(self, replies: Iterable[Reply]) -> None:
@@ -264,7 +267,8 @@ class Bridge:
         self._unmarked = [
             send
             for send in self._unmarked
-            if not told & {(send.graph_id, send.component_id, attempt) for attempt in (None, send.attempt)}
+            if (send.graph_id, send.component_id, None) not in told
+            and (send.graph_id, send.component_id, send.attempt) not in told
         ]
 
     def _mark_sent(self) -> None:

@@ -41,6 +41,11 @@ def layers(count: int) -> dict[str, list[str]]:
     return found
 
 
+def chain(graph_id: str, length: int) -> dict[str, Any]:
+    after = {f"vpc::{number}": [f"vpc::{number - 1}"] for number in range(1, length)}
+    return mapping({"vpc::0": [], **after}, graph_id)
+
+
 def reply(graph_id: str, number: int) -> Reply:
     return Reply(graph_id, Report(f"vpc::{number}", "completed", attempt=1), {"name": "x"})
 
@@ -60,6 +65,31 @@ def cost_of_replies(count: int) -> tuple[int, int]:
 
 def test_the_cost_of_a_reply_does_not_grow_with_the_graph() -> None:
     assert cost_of_replies(100) == cost_of_replies(10_000)
+
+
+def rows_read() -> int:
+    """How many rows of graphs' tables PostgreSQL has read in this transaction, by whatever plan."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) "
+            "FROM pg_stat_xact_user_tables WHERE relname LIKE 'graphs\\_%'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL tells what it has read")
+def test_plans_made_while_tables_were_small_do_not_read_large_ones_whole() -> None:
+    store.submit(chain("warm", 40), NOW, source="http")
+    store.claim_any(["nats"], NOW)
+    for number in range(39):
+        store.apply_replies([reply("warm", number)], ["nats"], NOW)
+    store.submit(mapping(layers(3000), "large"), NOW, source="http")
+    store.claim_any(["nats"], NOW)
+
+    before = rows_read()
+    store.apply_replies([reply("large", number) for number in range(WIDTH)], ["nats"], NOW)
+
+    assert rows_read() - before < 30 * WIDTH
 
 
 def test_a_reply_takes_few_statements() -> None:
