@@ -25,7 +25,7 @@ RETRY_DELAY_MAX_KEY = "_retry_delay_max_s"
 RESEND_KEY = "_resend"
 RULE_KEY = "_rule"
 PROGRESS_ENDING = ".progress"
-PARALLEL_OPTION = "parallel"
+PARALLEL_OPTION = "_parallel"
 
 DEPENDS_KEY = "_depends_on"
 SEQUENTIAL_KEY = "_sequential"

@@ -289,7 +289,7 @@ def test_a_component_that_goes_well_at_once_keeps_no_attempts(nats: Nats) -> Non
 
 
 def test_what_is_ready_for_too_long_fails(nats: Nats) -> None:
-    submit({"vpc::a": [], "net::a": ["vpc::a"]}, {"net::a": {"_queue_timeout_s": 5}}, options={"parallel": 1})
+    submit({"vpc::a": [], "net::a": ["vpc::a"]}, {"net::a": {"_queue_timeout_s": 5}}, options={"_parallel": 1})
     nats.work()
     store.mark("b1", "vpc::a", "complete", NOW, "ann")
     store.sweep(NOW + timedelta(seconds=6))
@@ -297,7 +297,7 @@ def test_what_is_ready_for_too_long_fails(nats: Nats) -> None:
 
 
 def test_a_graph_runs_no_more_at_once_than_it_allows(nats: Nats) -> None:
-    submit({f"vpc::{n}": [] for n in range(5)}, options={"parallel": 2})
+    submit({f"vpc::{n}": [] for n in range(5)}, options={"_parallel": 2})
     nats.work()
     assert sent(nats) == ["vpc::0", "vpc::1"]
     done(nats, "vpc::0")
