@@ -8,6 +8,7 @@ bridges share one queue group.
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from graphs import export, store
 from graphs.bridge.messages import (
+    MESSAGE_ID_HEADER,
     acceptance,
     attempt_of,
     component_message,
@@ -293,9 +295,12 @@ def _any_bounded() -> bool:
 
 
 def _end_of(graph: Graph, max_payload: int) -> Message:
+    """What tells of the end of a graph's run; each run has its own, under an id of its own."""
     if export.is_far_larger(graph, max_payload):
-        return short_end_message(export.without_lists(graph), graph.state, max_payload)
-    return end_message(export.mapping(graph), graph.state, max_payload)
+        message = short_end_message(export.without_lists(graph), graph.state, max_payload)
+    else:
+        message = end_message(export.mapping(graph), graph.state, max_payload)
+    return replace(message, headers={**message.headers, MESSAGE_ID_HEADER: f"{graph.pk}.{graph.run}.{graph.state}"})
 
 
 def _reply_in(message: Message) -> Reply | None:

@@ -64,7 +64,7 @@ def _end(mapping: Mapping[str, Any], state: str) -> Message:
     subject = f"{mapping['action']}.{'done' if state == 'completed' else 'error'}"
     if state == "cancelled":
         mapping = {**mapping, words.ERROR_KEY: "the graph was cancelled"}
-    return Message(subject, body(mapping), headers={MESSAGE_ID_HEADER: f"{mapping['id']}.{state}"})
+    return Message(subject, body(mapping))
 
 
 def refusals(start: Message, document: Any, error: SchedulerError) -> list[Message]:
