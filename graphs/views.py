@@ -1,8 +1,5 @@
 """Pages of graphs: the list, the drawing of one, and what is known of one component."""
 
-import json
-
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
@@ -10,8 +7,8 @@ from django.views.decorators.http import require_safe
 from graphs.core.states import COMPONENT, GRAPH
 from graphs.drawing import EXISTS, drawing
 from graphs.models import Component, Graph
+from graphs.panel import panel
 from scheduler_project.toolkit.access import Role
-from scheduler_project.toolkit.masking import masked
 from scheduler_project.toolkit.pages import needs
 
 GRAPHS_SHOWN = 100
@@ -33,7 +30,7 @@ def graphs(request: HttpRequest) -> HttpResponse:
 @needs(Role.VIEWER)
 def graph(request: HttpRequest, graph_id: str) -> HttpResponse:
     """One graph; its page draws what `graph_drawing` tells."""
-    found = get_object_or_404(Graph, pk=graph_id)
+    found = get_object_or_404(Graph.objects.select_related("parent"), pk=graph_id)
     states = (*COMPONENT.states, EXISTS)
     return render(request, "graphs/graph.html", {"graph": found, "states": states, "final": found.state in GRAPH.final})
 
@@ -49,20 +46,8 @@ def graph_drawing(request: HttpRequest, graph_id: str) -> JsonResponse:
 @needs(Role.VIEWER)
 def component(request: HttpRequest, graph_id: str) -> HttpResponse:
     """The part of the graph's page that tells of the component `?id=`; secrets in its document are masked."""
-    rows = Component.objects.filter(graph_id=graph_id, component_id=request.GET.get("id", ""))
+    rows = Component.objects.select_related("graph").filter(graph_id=graph_id, component_id=request.GET.get("id", ""))
     found = rows.order_by("part").first()  # what is to be done, before what exists
     if found is None:
         raise Http404
-    context = {
-        "component": found,
-        "state": found.state or EXISTS,
-        "needs": named(Component.objects.filter(edges_out__destination=found)),
-        "needed_by": named(Component.objects.filter(edges_in__source=found)),
-        "document": json.dumps(masked(found.document), indent=2, ensure_ascii=False),
-    }
-    return render(request, "graphs/_component.html", context)
-
-
-def named(rows: QuerySet[Component]) -> list[tuple[str, str]]:
-    """Names and states alone, each once."""
-    return list(rows.values_list("component_id", "state").distinct().order_by("component_id"))
+    return render(request, "graphs/_component.html", panel(found.graph, found))

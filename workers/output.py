@@ -25,6 +25,17 @@ def output_of(command_id: str, stream: str, attempt: int | None = None) -> bytes
     return joined(pieces.values_list("offset", "data").iterator(), 0)
 
 
+def tail_of(command_id: str, stream: str, size: int) -> bytes:
+    """The last bytes that have arrived of the last attempt, at most `size`."""
+    pieces = CommandOutput.objects.filter(command_id=command_id, attempt=F("command__attempt"), stream=stream)
+    found: list[bytes] = []
+    for data in pieces.order_by("-offset").values_list("data", flat=True)[:PIECES_PER_READ]:
+        found.insert(0, bytes(data))
+        if sum(map(len, found)) >= size:
+            break
+    return b"".join(found)[-size:]
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of a stream. `ended`: nothing will follow `next_offset`."""

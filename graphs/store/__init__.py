@@ -7,7 +7,7 @@ never decide on the same graph at the same time. Events are written in the trans
 from graphs.store.announcing import mark_announced, take_announcements
 from graphs.store.cancelling import cancel, cancel_quietly
 from graphs.store.circuits import reset as reset_circuit
-from graphs.store.deciding import approve, mark, reject
+from graphs.store.deciding import DECISIONS, approve, mark, reject
 from graphs.store.family import settle_parents
 from graphs.store.forgetting import forget, unfinished_among
 from graphs.store.moving import (
@@ -26,6 +26,7 @@ from graphs.store.rows import LostRace
 from graphs.store.submitting import submit
 
 __all__ = [
+    "DECISIONS",
     "LostRace",
     "advance",
     "apply_replies",

@@ -18,16 +18,16 @@ from graphs.store.settling import settle
 from scheduler_project.toolkit.access import Role
 from scheduler_project.toolkit.errors import Conflict, Denied
 
-OUTCOMES = {"skip": "skipped", "complete": "completed", "fail": "errored"}
+DECISIONS = {"skip": "skipped", "complete": "completed", "fail": "errored"}
 SYSTEM = "the system"
 
 
 def mark(graph_id: str, component_id: str, verb: str, now: datetime, actor: str, why: str = "") -> Component:
-    """Gives a component its state by hand, by one of the verbs in `OUTCOMES`; what runs is told to stop.
+    """Gives a component its state by hand, by one of the verbs in `DECISIONS`; what runs is told to stop.
 
     The same once more changes nothing. Raises NotFound, and Conflict where the component's state does not allow it.
     """
-    outcome = OUTCOMES[verb]
+    outcome = DECISIONS[verb]
     told = f"{outcome} by hand, by {actor or SYSTEM}"
     return _decide(graph_id, component_id, outcome, now, actor, f"{told}: {why}" if why else told, {})
 

@@ -177,5 +177,6 @@ document.querySelector(".legend").addEventListener("click", ({ target }) => only
 document.addEventListener("keydown", ({ key }) => {
   if (key === "Escape" && selected && !document.querySelector("dialog[open]")) select(null);
 });
+document.addEventListener("acted", fetchSoon);
 onEvent((event) => (fetching ? early.push(event) : follow(event)));
 fetchSoon();

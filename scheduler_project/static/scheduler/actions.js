@@ -1,5 +1,7 @@
 // Buttons that act: forms with `data-act` (what to say on success) are sent to the API; `data-confirm` asks first,
-// `data-method` is another method than POST, and `data-then` the page to go to when it has succeeded.
+// `data-method` is another method than POST, and `data-then` the page to go to when it has succeeded. `data-ask` names a
+// text that is asked for, with `data-ask-label`, and sent along; `data-preview` shows beforehand what it would do.
+import { confirmed } from "./dialog.js";
 import { refreshSoon } from "./regions.js";
 
 const TOAST_MS = 5000;
@@ -9,41 +11,52 @@ export function sendActions() {
     const form = submitted.target.closest("form[data-act]");
     if (!form) return;
     submitted.preventDefault();
-    if (form.dataset.confirm && !(await confirmed(form.dataset.confirm, form.querySelector("button").textContent))) return;
     const button = form.querySelector("button");
     button.disabled = true;
     try {
-      await send(form);
+      await act(form, button.textContent);
     } finally {
       button.disabled = false;
     }
   });
 }
 
-async function send(form) {
-  const token = form.elements.csrfmiddlewaretoken.value;
-  const method = form.dataset.method ?? "POST";
-  const answer = await fetch(form.action, { method, headers: { "X-CSRFToken": token } }).catch(() => null);
+async function act(form, word) {
+  const { confirm, ask, askLabel: label, preview } = form.dataset;
+  const effects = preview === undefined ? null : await effectsOf(form);
+  if (effects === undefined) return;
+  const answer = confirm ? await confirmed(confirm, word, { label: ask && label, effects }) : "";
+  if (answer !== null) await send(form, ask && { [ask]: answer });
+}
+
+// What the call would do, a line each; undefined where it is refused, which has been told then.
+async function effectsOf(form) {
+  const answer = await call(form, "?preview=true");
+  const told = answer?.ok ? await answer.json() : { refused: await reason(answer) };
+  if (!told.refused) return told.resets.map(({ component_id: id, before, state, reason: why }) => `${id}: ${before} → ${state} (${why})`);
+  toast(told.refused, "bad");
+}
+
+async function send(form, body) {
+  const answer = await call(form, "", body);
   if (answer?.ok && form.dataset.then) return location.assign(form.dataset.then);
   if (answer?.ok) toast(form.dataset.act, "good");
-  else toast(answer ? await reason(answer) : "The server does not answer; try again.", "bad");
+  else toast(await reason(answer), "bad");
+  form.dispatchEvent(new CustomEvent("acted", { bubbles: true }));
   refreshSoon();
 }
 
-async function reason(answer) {
-  const problem = await answer.json().catch(() => ({}));
-  return problem.detail ?? `The server refused (${answer.status}).`;
+function call(form, query, body) {
+  const headers = { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };
+  if (body) headers["Content-Type"] = "application/json";
+  const request = { method: form.dataset.method ?? "POST", headers, body: body && JSON.stringify(body) };
+  return fetch(form.action + query, request).catch(() => null);
 }
 
-function confirmed(text, yes) {
-  const dialog = document.getElementById("confirm");
-  document.getElementById("confirm-text").textContent = text;
-  document.getElementById("confirm-yes").textContent = yes;
-  dialog.returnValue = "no";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-  });
+async function reason(answer) {
+  if (!answer) return "The server does not answer; try again.";
+  const problem = await answer.json().catch(() => ({}));
+  return problem.detail ?? `The server refused (${answer.status}).`;
 }
 
 function toast(text, tone) {
