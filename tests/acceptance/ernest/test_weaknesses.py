@@ -100,7 +100,7 @@ def test_weakness_04_the_cost_of_a_reply_does_not_grow_with_the_graph(ernest: Er
         ernest.server.publish(done("x::3", graph_id))
         with CaptureQueriesContext(connection) as queries:
             ernest.bridge.handle(ernest.link.take(10, 0.1))
-        counts.append((len(queries), max(len(query["sql"]) for query in queries)))
+        counts.append((len(queries), max(len(query["sql"] or "") for query in queries)))
     (few, short), (many, long) = counts
     assert many <= few
     assert long <= short + 200
