@@ -113,7 +113,8 @@ def list_graphs(
     limit: Annotated[int, Query(description="rows per page, at most 1000")] = PAGE_SIZE_DEFAULT,
 ) -> dict[str, Any]:
     """Newest first."""
-    rows = Graph.objects.filter(state=state) if state else Graph.objects.all()
+    rows = Graph.objects.select_related("parent")
+    rows = rows.filter(state=state) if state else rows
     return page(rows, cursor, limit, queries.summary, key="serial")
 
 

@@ -112,7 +112,7 @@ def _reopen(ledger: Ledger, graph: Graph, actor: str, name: str) -> None:
     if graph.state in GRAPH.final:
         GRAPH.check(graph.state, "running")
         graph.state, graph.run = "running", graph.run + 1
-        graph.ended_at = graph.announce_at = graph.announced_at = None
+        graph.ended_at = graph.announce_at = graph.announced_at = graph.paused_at = None
     graph.cancel_requested_at, graph.forgiven, graph.reason = None, 0, ""
     ledger.tell(NewEvent(name, f"graph:{graph.pk}", f"by {actor or 'the system'}", actor=actor))
     ledger.alter(graph)

@@ -44,6 +44,21 @@ def test_graphs_are_cancelled_from_the_list(admin: Client) -> None:
     assert b"already cancelled" in answers[1]
 
 
+def test_graphs_are_paused_and_resumed_from_the_list(admin: Client) -> None:
+    store.submit(mapping({"vpc::a": []}), NOW, source="http")
+
+    def act(action: str) -> bytes:
+        body = {"action": action, "_selected_action": ["b1"]}
+        return bytes(admin.post("/admin/graphs/graph/", body, follow=True).content)
+
+    assert b"graph b1: paused" in act("pause")
+    assert b"graph b1: goes on" in act("unpause")
+    assert b"only a graph that has failed" in act("resume")
+    act("cancel")
+    assert b"graph b1: resumed" in act("resume")
+    assert Graph.objects.get().run == 2
+
+
 def test_rows_name_themselves() -> None:
     graph = store.submit(mapping({"vpc::a": []}), NOW, source="http")
     texts = [str(graph), str(Component.objects.get()), str(Edge.objects.get())]

@@ -116,6 +116,15 @@ def test_a_resume_sends_only_what_is_not_completed_and_the_end_is_announced_once
     assert "error" not in nats.server.bodies("net.create.demo")[1]
 
 
+def test_a_graph_that_was_paused_when_it_was_cancelled_goes_on_when_it_is_resumed(nats: Nats) -> None:
+    submit({"vpc::a": []})
+    store.pause("b1", NOW, "ann")
+    store.cancel("b1", NOW, "ann")
+    store.resume_graph("b1", NOW, "ann")
+    nats.work()
+    assert sent(nats) == ["vpc::a"]
+
+
 @pytest.mark.parametrize("state", ["running", "completed"])
 def test_a_graph_that_did_not_fail_is_not_resumed(nats: Nats, state: str) -> None:
     submit({"vpc::a": []})
