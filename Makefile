@@ -13,8 +13,8 @@ up: ## install what is missing, then run everything on this machine (Ctrl-C stop
 test: bootstrap servers ## all tests, on SQLite and on PostgreSQL, with coverage
 	@tools/test
 
-prove: bootstrap servers ## what is promised of many commands, at full size; prints the figures (minutes)
-	@.venv/bin/pytest tests/acceptance/test_each_command_once.py --full-size
+prove: bootstrap servers ## what is promised of many commands and graphs, at full size; prints the figures (minutes)
+	@.venv/bin/pytest tests/acceptance/test_each_command_once.py tests/acceptance/test_each_component_once.py --full-size
 
 lint: bootstrap ## style, formatting, import contracts
 	@.venv/bin/ruff check .
