@@ -2,14 +2,14 @@
 
 A real agent with its real journal; the supervisor is played, as one that starts each process once and outlives the
 agent. The agent dies, and comes back over the same journal, between any two steps, and just before or after it has a
-process started.
+process started. The host's power fails too, and takes with it what was not forced to the disk.
 """
 
 import asyncio
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -20,9 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.support.agents import TestHost
 from tests.support.wait import wait_until
-from workers.agent import runtime
+from workers.agent import procfs, runtime
 from workers.agent.core.names import safe_name
-from workers.agent.folders import End, Folder, Spec, Start
+from workers.agent.folders import RECORD, UNITS, End, Folder, Spec, Start
 from workers.agent.link import Listener
 from workers.protocol import Ended, QueryUnits, StopUnit
 
@@ -38,13 +38,17 @@ class Died(Exception):
 
 
 class World:
-    """What outlives the agent: its processes. `death` is where it dies next."""
+    """What outlives the agent: its processes. `death` is where it dies next, `boots` how often the host came up."""
 
     def __init__(self) -> None:
+        self.boots = 1
         self.started: list[tuple[str, int]] = []
         self.death = ""
         self.died = False
         self.hands: Hands | None = None
+
+    def boot_id(self) -> str:
+        return str(self.boots)
 
     def perhaps_die(self, where: str) -> None:
         if self.death == where:
@@ -111,8 +115,10 @@ class Agent(RuleBasedStateMachine):
         self.newest: dict[str, int] = {}
         self.taken: set[tuple[str, int]] = set()
         self.stopped: set[tuple[str, int]] = set()
-        self.patch = mock.patch.object(runtime, "SupervisorLink", partial(Hands, self.world))
-        self.patch.start()
+        self.records_after = ""
+        self.patches = ExitStack()
+        self.patches.enter_context(mock.patch.object(runtime, "SupervisorLink", partial(Hands, self.world)))
+        self.patches.enter_context(mock.patch.object(procfs, "boot_id", self.world.boot_id))
         self.host = TestHost(Path(self.folder.name), slots=1)
         self.host.start()
 
@@ -160,8 +166,12 @@ class Agent(RuleBasedStateMachine):
 
     @rule()
     def die(self) -> None:
-        self.host.restart()
-        self.settle()
+        self.come_back()
+
+    @rule(how=st.sampled_from(["gone", "empty"]))
+    def the_next_death_is_of_the_host(self, how: str) -> None:
+        """The records of what was started are gone then, or empty."""
+        self.records_after = how
 
     @rule(confirms=st.booleans())
     def control_hears_or_not(self, confirms: bool) -> None:
@@ -188,7 +198,7 @@ class Agent(RuleBasedStateMachine):
             self.run_to_the_end()
         finally:
             self.host.stop()
-            self.patch.stop()
+            self.patches.close()
             self.folder.cleanup()
 
     def run_to_the_end(self) -> None:
@@ -199,8 +209,8 @@ class Agent(RuleBasedStateMachine):
             for started in list(self.world.started):
                 self.end(started)
         self.settle()
-        assert owed <= set(self.world.started)
         wait_until(lambda: owed <= self.ends_told(), what=f"the ends of {owed}")
+        assert owed - self.given_up() <= set(self.world.started)
         self.nothing_runs_twice()
 
     def ends_told(self) -> set[tuple[str, int]]:
@@ -215,6 +225,22 @@ class Agent(RuleBasedStateMachine):
         """Until the agent has done what follows from what it was told."""
         for _ in range(ROUNDS):
             self.host.order(QueryUnits(units=[]))
+
+    def come_back(self) -> None:
+        self.host.stop()
+        if self.records_after:
+            self.world.boots += 1
+            for record in Path(self.folder.name, UNITS).glob(f"*{RECORD}"):
+                record.write_bytes(b"") if self.records_after == "empty" else record.unlink()
+        self.records_after = ""
+        self.host.start()
+        self.settle()
+
+    def given_up(self) -> set[tuple[str, int]]:
+        """What nobody can tell about since the power failed."""
+        ends = [report for report in self.host.reports if isinstance(report, Ended) and report.lost]
+        assert not ends or self.world.boots > 1
+        return {(end.unit, end.attempt) for end in ends}
 
     def dying(self, where: str) -> "Dying":
         return Dying(self, where)
@@ -236,8 +262,7 @@ class Dying(AbstractContextManager[None]):
         machine.world.death = ""
         if machine.world.died:
             machine.world.died = False
-            machine.host.restart()
-            machine.settle()
+            machine.come_back()
         return kind is None or issubclass(kind, Died)
 
 

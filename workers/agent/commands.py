@@ -1,7 +1,8 @@
 """Commands on this host: taken once, started in order as slots allow, their output and end reported.
 
-Invariant: the journal says `queued` before the supervisor is asked to start, and the end is reported after the last
-piece of output. While the spool is full, output waits in the command's own file; what still waits there when the
+Invariants: the journal says `launched` before the supervisor is asked to start; only the same boot, in which the folder
+tells whether the supervisor ever did, may ask for that again. The end is reported after the last piece of output.
+While the spool is full, output waits in the command's own file; what still waits there when the
 command ends is cut off, so that the spool stays within its cap and no end is ever lost.
 """
 
@@ -14,6 +15,7 @@ from functools import partial
 
 import msgspec
 
+from workers.agent import procfs
 from workers.agent.config import USER_VARIABLES, AgentConfig
 from workers.agent.core.names import safe_name
 from workers.agent.core.orders import CANCELLED_IN_QUEUE, missed_start, refusal
@@ -27,12 +29,14 @@ from workers.protocol import Accepted, Ended, Output, Refused, Report, RunComman
 log = logging.getLogger(__name__)
 
 KIND = "command"
-QUEUED, STARTED, REFUSED, OVER = "queued", "started", "refused", "over"
+QUEUED, LAUNCHED, STARTED, REFUSED, OVER = "queued", "launched", "started", "refused", "over"
+BOOT_KEY = "boot"
 PIECE_BYTES = 65_536
 PIECES_AT_ONCE = 16
 OUTPUT_FILE_SPARE_BYTES = 64 * 1024 * 1024
 TAIL_MIN_S, TAIL_MAX_S = 0.1, 2.0
 FOLDER_LOST = "the record of its process is gone, as after a power failure"
+MAY_HAVE_RUN = "it may have run: the power failed just as it was started, and no record of it is left"
 
 
 @dataclass
@@ -66,18 +70,23 @@ class Commands:
 
     def resume(self) -> None:
         """Takes up what the journal says is not over: asks what became of it, or queues it again."""
+        boot = procfs.boot_id()
+        same_boot = self._journal.remembered(BOOT_KEY, boot) == boot
+        self._journal.remember(BOOT_KEY, boot)
         for entry in self._journal.unfinished(KIND):
             order = msgspec.json.decode(entry.order, type=RunCommand)
             folder = self._folder(order)
-            if folder.exists():
+            lost = _lost(entry, folder, same_boot)
+            if lost:
+                self._finish(order, Ended(unit=order.unit, attempt=order.attempt, at=time.time(), lost=lost))
+                self._journal.after_commit(partial(self._remove, folder))
+            elif folder.exists():
                 self._launch(order, entry)
-            elif entry.state == STARTED:
-                self._finish(order, Ended(unit=order.unit, attempt=order.attempt, at=time.time(), lost=FOLDER_LOST))
             else:
                 self._queue.add(order)
             if entry.stop_grace_s is not None:
                 self._stop(order.unit, entry.stop_grace_s)
-        self._journal.after_commit(self._fill)
+        self._journal.before_commit(self._fill)
 
     def take(self, order: RunCommand, now: float, draining: str) -> None:
         """Takes a command that the journal does not know in this attempt."""
@@ -90,7 +99,7 @@ class Commands:
         accepted = Accepted(unit=order.unit, attempt=order.attempt, at=now)
         self._journal.take(order, order.unit, order.attempt, KIND, QUEUED, now, accepted)
         self._queue.add(order)
-        self._journal.after_commit(self._fill)
+        self._journal.before_commit(self._fill)
 
     def stop(self, order: StopUnit) -> None:
         """Cancels a command that is not over."""
@@ -113,24 +122,29 @@ class Commands:
             self._journal.after_commit(partial(self._link.stop, live.folder.name, grace_s))
 
     def _fill(self) -> None:
+        """The last of a transaction: what leaves the queue in it is `launched` when it is committed."""
+        launched = []
         while len(self._live) < self._config.slots:
             order, now = self._queue.next(self._live), time.time()
             if order is None:
-                return
+                break
             reason = missed_start(order, now)
             if reason:
                 self._refuse(order, reason, now)
-            else:
-                self._begin(order)
+            elif self._begin(order):
+                launched.append((order.unit, order.attempt))
+        if launched:
+            self._journal.set_states(launched, LAUNCHED)
 
-    def _begin(self, order: RunCommand) -> None:
+    def _begin(self, order: RunCommand) -> bool:
         """Starts a command if the host's policy lets it; judged as late as can be, also after a restart."""
         try:
             allowed = self._gate.command(order)
         except Forbidden as error:
             self._forbid(order, error)
-        else:
-            self._launch(allowed, None)
+            return False
+        self._launch(allowed, None)
+        return True
 
     def _forbid(self, order: RunCommand, error: Forbidden) -> None:
         log.warning("order.forbidden unit=%s attempt=%d %s", order.unit, order.attempt, error)
@@ -149,9 +163,10 @@ class Commands:
 
     def _launch(self, order: RunCommand, entry: Entry | None) -> None:
         sent = {"stdout": entry.stdout_sent, "stderr": entry.stderr_sent} if entry else dict.fromkeys(STREAMS, 0)
-        live = Live(order, self._folder(order), entry.state if entry else QUEUED, sent)
+        live = Live(order, self._folder(order), entry.state if entry else LAUNCHED, sent)
         self._live[order.unit] = live
-        self._link.start(live.folder.name, self._spec(order), partial(self._heard, live))
+        start = partial(self._link.start, live.folder.name, self._spec(order), partial(self._heard, live))
+        self._journal.after_commit(start)
         if live.state == STARTED:
             self._tail_later(live)
 
@@ -238,7 +253,7 @@ class Commands:
         self._finish(live.order, ended_report(live.order, end))
         del self._live[live.order.unit]
         self._journal.after_commit(partial(self._remove, live.folder))
-        self._journal.after_commit(self._fill)
+        self._journal.before_commit(self._fill)
 
     def _tell_cut(self, live: Live, end: End) -> None:
         limit = live.order.output_limit_bytes
@@ -262,6 +277,15 @@ class Commands:
 
     def _finish(self, order: RunCommand, report: Ended) -> None:
         self._journal.finish(order.unit, order.attempt, OVER, report, time.time())
+
+
+def _lost(entry: Entry, folder: Folder, same_boot: bool) -> str:
+    """Why nobody can tell what became of it. What is in a folder may be lost with the power, a commit is not."""
+    if entry.state == QUEUED or (folder.exists() if same_boot else folder.spec() is not None):
+        return ""
+    if entry.state == LAUNCHED:
+        return "" if same_boot else MAY_HAVE_RUN
+    return FOLDER_LOST
 
 
 def remove_all(folders: Sequence[Folder]) -> None:

@@ -81,6 +81,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._depth = 0
+        self._before: dict[Callable[[], None], None] = {}
         self._after: list[Callable[[], None]] = []
         self._spooled = False
         self._spool_bytes: int | None = None
@@ -98,6 +99,11 @@ class Journal:
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing; may be nested, the outermost one counts."""
         return self._transaction
+
+    def before_commit(self, step: Callable[[], None]) -> None:
+        """Calls `step` once, as the last of the open transaction, however often it was asked for there."""
+        with self.transaction():
+            self._before[step] = None
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Calls `effect` once the open transaction is committed; it is dropped with the transaction."""
@@ -121,12 +127,12 @@ class Journal:
         after: list[Callable[[], None]] = []
         spooled = False
         try:
-            self._depth -= 1
-            if self._depth == 0:
+            if self._depth == 1:
                 self._end(failed)
                 after, self._after = self._after, after
                 spooled, self._spooled = self._spooled, spooled
         finally:
+            self._depth -= 1
             self._lock.release()
         if spooled:
             self.on_spooled()
@@ -136,6 +142,8 @@ class Journal:
     def _end(self, failed: type[BaseException] | None) -> None:
         try:
             if failed is None:
+                while self._before:
+                    self._before.popitem()[0]()
                 self._connection.execute("COMMIT")
         except BaseException:
             self._undo()
@@ -144,6 +152,7 @@ class Journal:
             self._undo()
 
     def _undo(self) -> None:
+        self._before.clear()
         self._after.clear()
         self._spooled = False
         self._spool_bytes = None
@@ -217,6 +226,13 @@ class Journal:
         with self.transaction():
             self._update(unit, attempt, "state = ?, report = ?", state, payload)
             self.spool_encoded([payload])
+
+    def set_states(self, units: Sequence[tuple[str, int]], state: str) -> None:
+        """Writes one state for many (unit, attempt), of which nothing is reported."""
+        with self.transaction():
+            self._connection.executemany(
+                "UPDATE units SET state = ? WHERE unit = ? AND attempt = ?", [(state, *one) for one in units]
+            )
 
     def set_progress(self, unit: str, attempt: int, progress: bytes) -> None:
         self._update(unit, attempt, "progress = ?", progress)
