@@ -297,3 +297,17 @@ class Build(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name or self.id} {self.status}"
+
+
+class Mirrored(models.Model):
+    """How far an outside store has been told of a graph. Nothing of the graph itself depends on it."""
+
+    graph = models.OneToOneField(Graph, on_delete=models.CASCADE, primary_key=True, related_name="mirrored")
+    number = models.PositiveBigIntegerField(default=0, help_text="of the last event that it was told of")
+    event_id = models.PositiveBigIntegerField(default=0, help_text="the same event's row")
+    tries = models.PositiveIntegerField(default=0, help_text="how often in a row it did not take what it was told")
+    again_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True, help_text="why it did not")
+
+    def __str__(self) -> str:
+        return f"{self.graph_id} to {self.number}"

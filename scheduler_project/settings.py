@@ -170,7 +170,7 @@ GRAPH_PROVIDERS: dict[str, dict[str, Any]] = {
         },
     },
 }
-GRAPH_STORE = env.choice("SCHEDULER_GRAPH_STORE", "own", ("own", "served", "store"))
+GRAPH_STORE = env.choice("SCHEDULER_GRAPH_STORE", "own", ("own", "served", "store", "external"))
 PUBLIC_URL = os.environ.get("SCHEDULER_PUBLIC_URL", "").rstrip("/")
 NATS_STREAM_MAX_AGE_S = env.seconds("SCHEDULER_NATS_STREAM_MAX_AGE_S", 7 * 86400)
 NATS_STREAM_MAX_BYTES = env.number("SCHEDULER_NATS_STREAM_MAX_BYTES", 1024 * 1024 * 1024)

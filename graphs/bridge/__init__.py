@@ -12,10 +12,11 @@ from scheduler_project.toolkit.worker import end_worker
 
 if TYPE_CHECKING:
     from graphs.bridge.loop import Bridge
+    from graphs.bridge.mirroring import Mirror
     from graphs.bridge.serving import StoreService
 
 _running: list["Bridge"] = []
-_services: list["StoreService"] = []
+_services: list["StoreService | Mirror"] = []
 
 
 class BridgeStep(bootsteps.StartStopStep):

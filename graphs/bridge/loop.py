@@ -27,6 +27,7 @@ from graphs.bridge.messages import (
     short_end_message,
     start_document,
 )
+from graphs.bridge.mirroring import Mirror, make_mirror
 from graphs.bridge.presence import Presence
 from graphs.bridge.serving import StoreService, make_store_service
 from graphs.core.advance import PROGRESS
@@ -76,8 +77,10 @@ def starts() -> tuple[str, ...]:
     return () if settings.GRAPH_STORE == "store" else START_SUBJECTS
 
 
-def services() -> Sequence[StoreService]:
-    """What this process answers beside bridging."""
+def services() -> Sequence[StoreService | Mirror]:
+    """What this process does beside bridging."""
+    if settings.GRAPH_STORE == "external":
+        return [make_mirror()]
     return [make_store_service()] if settings.GRAPH_STORE in ("served", "store") else []
 
 

@@ -83,3 +83,11 @@ def subjects_after(position: int, limit: int) -> list[tuple[int, str]]:
     from scheduler_project.models import Event
 
     return list(Event.objects.filter(id__gt=position).order_by("id").values_list("id", "subject")[:limit])
+
+
+def of_subject(subject: str, after_id: int, limit: int) -> list[tuple[int, str, dict[str, Any]]]:
+    """The next events of one object as (id, name, data). In order where its writers hold a lock on it."""
+    from scheduler_project.models import Event
+
+    rows = Event.objects.filter(subject=subject, id__gt=after_id).order_by("id")
+    return list(rows.values_list("id", "name", "data")[:limit])

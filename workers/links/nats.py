@@ -134,6 +134,17 @@ class NatsLink:
             done.cancel()
             raise Unavailable(f"NATS did not confirm {len(messages)} messages: {error!r}") from error
 
+    def request(self, subject: str, data: bytes, timeout_s: float) -> bytes:
+        """The answer to a request. Raises Unavailable where there is none in time."""
+        if not self.connected:
+            raise Unavailable("NATS is not reached now; nothing was asked")
+        asked = asyncio.run_coroutine_threadsafe(self._client.request(subject, data, timeout=timeout_s), self._loop)
+        try:
+            return asked.result(timeout_s + 1).data
+        except (NatsError, OSError, TimeoutError, FutureTimeout) as error:
+            asked.cancel()
+            raise Unavailable(f"nobody answered on {subject} within {timeout_s:g} s: {error!r}") from error
+
     def stop_receiving(self) -> None:
         """Leaves the queue group; what was received already can still be taken."""
         if self._thread.is_alive() and self.connected:
