@@ -115,7 +115,11 @@ def _insert_part(meta: Any, columns: _Columns, ending: str) -> list[tuple[Any, .
     values = ", ".join(given.columns[field.name] for field in columns)
     # without WHERE, SQLite would take ON CONFLICT for a part of a join
     select = f"SELECT {values} FROM {given.source} WHERE true"  # noqa: S608
-    return found(f"INSERT INTO {quote(meta.db_table)} ({names}) {select}{ending}", given.values)
+    sql = f"INSERT INTO {quote(meta.db_table)} ({names}) {select}{ending}"
+    if "RETURNING" in ending:
+        return found(sql, given.values)
+    changed(sql, given.values)
+    return []
 
 
 def _stored_fields(meta: Any) -> list[Any]:
@@ -127,9 +131,12 @@ def _columns(rows: Sequence[models.Model], fields: Sequence[Any]) -> _Columns:
 
 
 def _give(columns: _Columns) -> _Given:
-    """What differs between the rows makes the table, or the first field; the rest are values beside it."""
-    cells = {field: _cells(values, field) for field, values in columns.items()}
+    """What differs between the rows makes the table, and all of a single row; the rest are values beside it."""
+    vendor = connection.vendor
+    cells = {field: _cells(values, field, vendor) for field, values in columns.items()}
     varied = [field for field, given in cells.items() if given.count(given[0]) < len(given)] or [next(iter(columns))]
+    if len(cells[varied[0]]) == 1:
+        varied = list(columns)
     source, values = table_of(varied, list(zip(*(cells[field] for field in varied), strict=True)))
     names = {field.name: f"given.column{position}" for position, field in enumerate(varied, 1)}
     constants = []
@@ -158,9 +165,9 @@ def _as_json(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str,
     return f"json_to_recordset(%s) AS given({types})", [text]
 
 
-def _cells(values: Sequence[Any], field: Any) -> list[Any]:
+def _cells(values: Sequence[Any], field: Any, vendor: str) -> list[Any]:
     """A field's value in each row, as it travels."""
-    if connection.vendor == "sqlite":
+    if vendor == "sqlite":
         return [_prepared(field, value) for value in values]
     if isinstance(field, models.JSONField):
         return [None if value is None else msgspec.Raw(_json(value, field.encoder)) for value in values]

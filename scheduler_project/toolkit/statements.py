@@ -27,7 +27,8 @@ def found(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Runs a statement that returns rows, as the database gives them."""
     with _cursor() as cursor:
         cursor.execute(sql, values)
-        return cursor.fetchall() if cursor.description else []
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def read(model: type[Row], sql: str, values: Sequence[Any], also: Sequence[str] = ()) -> list[Row]:
