@@ -78,6 +78,7 @@ def close_broken_connections(**_signal: Any) -> None:
 redis_transport.install()
 app = SchedulerCelery("scheduler_project")
 app.conf.update(settings_or_exit())
+app.conf.worker_consumer = "scheduler_project.toolkit.refused:TellingConsumer"
 app.steps["consumer"].add(AliveStep)
 app.steps["worker"].add(WatchdogStep)
 

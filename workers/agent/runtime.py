@@ -146,6 +146,10 @@ class AgentRuntime:
             self._loop.call_soon_threadsafe(self._receive, sealed, orders, done)
         return done
 
+    def refuse(self, why: str) -> None:
+        """Counts a message that Celery could not read."""
+        self._trust.count(Unreadable(why))
+
     def _misdelivered(self, text: str, refusal: Misaddressed, done: "Future[None]") -> None:
         """Control's word for another worker: when that one is the newer of this name, this one gives way."""
         try:

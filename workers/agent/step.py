@@ -9,6 +9,7 @@ from kombu.exceptions import KombuError
 
 from scheduler_project.toolkit import env
 from scheduler_project.toolkit.errors import ConfigurationError
+from scheduler_project.toolkit.refused import tell
 from scheduler_project.toolkit.worker import EXIT_FAILED, end_worker
 from workers.agent.config import AgentConfig, agent_config
 from workers.agent.facts import own_address
@@ -46,6 +47,7 @@ class AgentStep(bootsteps.StartStopStep):
         except ConfigurationError as error:
             log.critical("agent.unusable %s", error)
             raise SystemExit(EXIT_FAILED) from error
+        tell(self._refuse)
         self._agent.start()
         _running.append(self._agent)
 
@@ -55,6 +57,10 @@ class AgentStep(bootsteps.StartStopStep):
             self._agent.stop()
 
     terminate = stop
+
+    def _refuse(self, exc: Exception | None = None, **_signal: Any) -> None:
+        if self._agent is not None:
+            self._agent.refuse(str(exc or "it is no task"))
 
 
 def host_of(app: Celery) -> str:

@@ -8,6 +8,7 @@ claims is never taken for true.
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -21,6 +22,8 @@ DOMAIN = b"scheduler envelope 1\n"
 LIFE_MAX_S = 3600.0
 CLOCK_SKEW_S = 60.0
 NONCE_LENGTH_MAX = 64
+NUL = rb"\u0000"
+ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Refusal(Exception):
@@ -131,7 +134,10 @@ def seal(body: str, route: Route, key: Ed25519PrivateKey, now: float, life_s: fl
 
 
 def read(text: str) -> Sealed:
-    """Takes an envelope apart. Raises Unreadable, also for one of which the end is missing."""
+    """Takes an envelope apart. Raises Unreadable, also for one of which the end is missing.
+
+    A text with a NUL is none of this protocol: PostgreSQL keeps no such text, so it could not be applied.
+    """
     try:
         signature, claims_line, payload = text.encode().split(b"\n", 2)
         claims = msgspec.json.decode(claims_line, type=Claims)
@@ -140,7 +146,10 @@ def read(text: str) -> Sealed:
         raise Unreadable(f"it is no envelope: {error}") from error
     if len(payload) != claims.size:
         raise Unreadable(f"{len(payload)} of {claims.size} bytes have arrived")
-    return Sealed(claims, payload.decode(), decoded, claims_line + b"\n" + payload)
+    signed = claims_line + b"\n" + payload
+    if NUL in signed and ESCAPED_NUL.search(signed):
+        raise Unreadable("there is a NUL in one of its texts")
+    return Sealed(claims, payload.decode(), decoded, signed)
 
 
 def verify(sealed: Sealed, key: Ed25519PublicKey, route: Route, now: float, used: Container[str] = frozenset()) -> None:

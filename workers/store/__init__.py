@@ -12,6 +12,7 @@ from workers.store.registry import apply_heartbeats, remove, set_draining
 from workers.store.reports import apply_command_reports, apply_reports
 from workers.store.sweeping import sweep
 from workers.store.trust import (
+    count_unreadable,
     enrol,
     make_token,
     receive_heartbeats,
@@ -26,6 +27,7 @@ __all__ = [
     "apply_reports",
     "cancel",
     "cancel_array",
+    "count_unreadable",
     "enrol",
     "forget",
     "make_token",

@@ -7,7 +7,7 @@ a refused message changes nothing but its counter.
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -143,7 +143,16 @@ def count_refused(refusals: Sequence[Refusal], purpose: str) -> None:
     """So many more messages without effect."""
     for refusal in refusals:
         logger.warning("message.refused purpose=%s reason=%s %s", purpose, refusal.reason, refusal)
-    for reason, count in Counter(refusal.reason for refusal in refusals).items():
+    _count(Counter(refusal.reason for refusal in refusals))
+
+
+def count_unreadable(count: int) -> None:
+    """So many more messages that Celery refused before anything of them was read, and has told of."""
+    _count({Unreadable.reason: count})
+
+
+def _count(by_reason: Mapping[str, int]) -> None:
+    for reason, count in by_reason.items():
         more = {"count": F("count") + count}
         if not RefusedMessages.objects.filter(reason=reason).update(**more):
             RefusedMessages.objects.get_or_create(reason=reason)
@@ -160,8 +169,8 @@ def _admit(text: str, purpose: str, now: datetime) -> Sealed:
 
 
 def _known(issuers: Iterable[str]) -> dict[str, Enrolment]:
-    """The keys of those that have one; PostgreSQL cannot even be asked for a name with a NUL."""
-    return Enrolment.objects.in_bulk({issuer for issuer in issuers if "\0" not in issuer})
+    """The keys of those that have one."""
+    return Enrolment.objects.in_bulk(set(issuers))
 
 
 def _verify(sealed: Sealed, known: Enrolment | None, purpose: str, now: datetime) -> None:

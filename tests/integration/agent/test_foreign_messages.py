@@ -15,7 +15,21 @@ from tests.support.processes import Processes
 from tests.support.servers import Server
 from tests.support.wait import wait_until
 from tests.support.wire import HOST, Wire, start_agent
+from workers.models import RefusedMessages
 from workers.protocol import HEARTBEAT_QUEUE, HEARTBEAT_TASK, RECEIVE_TASK, REPORTS_TASK, RunCommand
+
+REFUSED_AT_LEAST = 2  # pickle and YAML
+
+
+def unreadable() -> int:
+    """How many messages control has counted as such."""
+    return sum(RefusedMessages.objects.filter(reason="unreadable").values_list("count", flat=True))
+
+
+def counted(wire: Wire) -> int:
+    """How many the agent has told of."""
+    wire.read()
+    return wire.heartbeats[-1].refused.get("unreadable", 0)
 
 
 class Bomb:
@@ -73,6 +87,7 @@ def test_an_agent_refuses_them_and_lives_on(broker: Server, processes: Processes
         wire.order(RunCommand(unit="command/1", attempt=1, argv=["sh", "-c", "exit 7"]))
 
         assert wire.ended("command/1").exit_code == 7
+        wait_until(lambda: counted(wire) >= REFUSED_AT_LEAST, 20, what="their count in a heartbeat")
     assert not (tmp_path / "trace").exists()
 
 
@@ -91,5 +106,6 @@ def test_control_refuses_them_and_lives_on(
         app.send_task("workers.sweep", queue="control")
         control.wait_for_line("workers.sweep")
     wait_until(lambda: control.alive)
+    wait_until(lambda: unreadable() >= 2 * REFUSED_AT_LEAST, 20, what="those of both queues to be counted")
 
     assert not (tmp_path / "trace").exists()

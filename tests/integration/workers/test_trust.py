@@ -170,6 +170,18 @@ def test_each_message_counts_once_and_only_as_its_senders_own(agents: FakeAgents
         assert f"{line} {expected.get(reason, 0)}.0" in shown
 
 
+def test_a_nul_anywhere_in_an_enrolled_hosts_word_is_refused_and_counted(agents: FakeAgents) -> None:
+    enrolled("host-a", "w1")
+    harmless = sealed("host-a", HEARTBEAT_TASK, beat(), NOW)
+
+    store.receive_heartbeats([sealed("host-a", HEARTBEAT_TASK, beat(worker_id="w1\0"), NOW), harmless], NOW)
+    own = Reports(host="host-a", session="s\0", sent_at=1, reports=[])
+    store.receive_reports(sealed("host-a", REPORTS_TASK, encode(own), NOW), NOW)
+
+    assert refused() == {"unreadable": 2}
+    assert Worker.objects.count() == 1
+
+
 def test_reports_are_taken_once_and_for_ones_own_host_alone(agents: FakeAgents) -> None:
     enrolled("host-a", "w1")
     own = sealed("host-a", REPORTS_TASK, encode(Reports(host="host-a", session="s", sent_at=1, reports=[])), NOW)

@@ -32,8 +32,8 @@ ROUTE = Route(CONTROL, audience_of("host-a", "w1"), "receive")
 BODY = '{"text":"grüße\\n"}\nsecond line'
 
 
-def sealed(route: Route = ROUTE, key: Ed25519PrivateKey = KEY, life_s: float = 10) -> str:
-    return seal(BODY, route, key, NOW, life_s, "n1")
+def sealed(route: Route = ROUTE, key: Ed25519PrivateKey = KEY, life_s: float = 10, body: str = BODY) -> str:
+    return seal(body, route, key, NOW, life_s, "n1")
 
 
 def opened(text: str, now: float = NOW, used: frozenset[str] = frozenset()) -> str:
@@ -117,6 +117,22 @@ def test_what_is_no_envelope_is_unreadable(text: str) -> None:
 def test_what_is_no_text_is_unreadable(value: object) -> None:
     with pytest.raises(Unreadable):
         read(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("body", ["\0", "a\\\0", "\\\\\0"])
+def test_a_text_with_a_nul_is_unreadable(body: str) -> None:
+    with pytest.raises(Unreadable):
+        read(sealed(body=json.dumps([body])))
+
+
+@pytest.mark.parametrize("body", ["\\u0000", "\\\\u0000", "\\0", "u0000"])
+def test_a_text_that_only_spells_a_nul_is_read(body: str) -> None:
+    assert json.loads(opened(sealed(body=json.dumps([body])))) == [body]
+
+
+def test_a_nul_in_the_nonce_is_unreadable() -> None:
+    with pytest.raises(Unreadable):
+        read(seal(BODY, ROUTE, KEY, NOW, 60, "n\0"))
 
 
 def test_fingerprints_tell_keys_apart() -> None:
