@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.utils import timezone
@@ -128,8 +129,9 @@ def test_a_store_that_refuses_does_not_hold_the_engine_and_is_told_later(outside
     outside.refusal = "could not store"
     store.submit(mapping({"vpc::a": []}), timezone.now(), source="http")
     for tries in range(3):
-        mirror._clock = lambda later=10 * tries: timezone.now() + timedelta(seconds=later)
-        mirror.tell()
+        at = timezone.now() + timedelta(seconds=10 * tries)
+        with patch.object(mirror, "_clock", return_value=at):
+            mirror.tell()
     store.claim_any(["nats"], timezone.now())
     completed("vpc::a")
     assert Graph.objects.get().state == "completed"
@@ -137,8 +139,8 @@ def test_a_store_that_refuses_does_not_hold_the_engine_and_is_told_later(outside
     assert "could not store" in Event.objects.get(name="graph.store_refused").message
 
     outside.refusal = ""
-    mirror._clock = lambda: timezone.now() + timedelta(seconds=60)
-    mirror.tell()
+    with patch.object(mirror, "_clock", return_value=timezone.now() + timedelta(seconds=60)):
+        mirror.tell()
     assert states(outside) == {"vpc::a": "completed"}
     assert (Mirrored.objects.get().tries, Mirrored.objects.get().reason) == (0, "")
     assert mirrors.untold(timezone.now()) == []

@@ -189,7 +189,7 @@ def test_a_database_that_is_away_is_an_error_and_not_a_success(monkeypatch: pyte
     def away(*_: Any) -> None:
         raise OperationalError("away")
 
-    monkeypatch.setattr(serving.builds, "get_mapping", away)
+    monkeypatch.setattr("graphs.store.builds.get_mapping", away)
     answer = serving.answer(Message("build.get.mapping", b'{"id": "b1"}', "inbox.1"), NOW)
     assert answer == b'{"_error":"the database cannot be used now"}'
 
