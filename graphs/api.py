@@ -18,7 +18,8 @@ from graphs.core.plan import GraphPlan, plan
 from graphs.core.values import parse_json
 from graphs.models import Graph
 from graphs.providers import component_faults
-from graphs.schemas import ComponentOut, DiffOut, GraphOut, GraphPage, PlanOut
+from graphs.schemas import ComponentOut, DiffOut, GraphOut, GraphPage, PlanOut, TimelineOut
+from graphs.timeline import timeline
 from scheduler_project.toolkit.access import Role, require
 from scheduler_project.toolkit.errors import Fault, InvalidDocument
 from scheduler_project.toolkit.http import PAGE_SIZE_DEFAULT, page
@@ -136,7 +137,18 @@ def get_components(request: HttpRequest, graph_id: str) -> list[dict[str, Any]]:
     return queries.components(queries.graph_of(graph_id))
 
 
+@router.get("/graphs/{graph_id}/timeline", response=TimelineOut, summary="How a graph's run went in time")
+def get_timeline(request: HttpRequest, graph_id: str) -> dict[str, Any]:
+    """Since when each change waits, every attempt with its moments, and the chain that took until the end."""
+    return timeline(queries.graph_of(graph_id), timezone.now())
+
+
 @router.get("/graphs/{graph_id}/dot", summary="A graph as Graphviz text")
-def get_dot(request: HttpRequest, graph_id: str) -> HttpResponse:
+def get_dot(
+    request: HttpRequest,
+    graph_id: str,
+    colour: Annotated[bool, Query(description="also nodes, coloured by their states")] = False,
+) -> HttpResponse:
     """Its edges, labelled with verbs."""
-    return HttpResponse(export.graphviz(queries.graph_of(graph_id)), content_type="text/vnd.graphviz; charset=utf-8")
+    draw = export.coloured_graphviz if colour else export.graphviz
+    return HttpResponse(draw(queries.graph_of(graph_id)), content_type="text/vnd.graphviz; charset=utf-8")

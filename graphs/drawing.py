@@ -9,10 +9,10 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Coalesce
 
 from graphs.core.diff import GROUP_TAG
+from graphs.core.dot import EXISTS
 from graphs.core.words import GROUPED_KEY
 from graphs.models import Component, Edge, Graph, Part
 
-EXISTS = "exists"
 NODE = (
     *("pk", "part", "component_id", "type", "provider", "backend", "state", "attempt", "reason"),
     *("needs_attention", "group"),

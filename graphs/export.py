@@ -7,7 +7,7 @@ from django.db.models import Sum, TextField
 from django.db.models.functions import Cast, Length
 
 from graphs.core import words
-from graphs.core.dot import dot
+from graphs.core.dot import EXISTS, Node, coloured, dot
 from graphs.core.states import GRAPH
 from graphs.models import Component, Edge, Graph, Part
 from scheduler_project.toolkit.errors import Conflict
@@ -89,3 +89,16 @@ def edges(graph: Graph) -> Iterator[tuple[str, str, int, str]]:
 def graphviz(graph: Graph) -> str:
     """The graph's edges as Graphviz text."""
     return dot((source, destination, verb) for source, destination, _, verb in edges(graph))
+
+
+def coloured_graphviz(graph: Graph) -> str:
+    """The same with its components as nodes, coloured by their states."""
+    drawn = [(source, destination, verb) for source, destination, _, verb in edges(graph)]
+    linked = {name for source, destination, _ in drawn for name in (source, destination)}
+    rows = Component.objects.filter(graph=graph).order_by("part", "id")  # what is to be done, before what exists
+    nodes: dict[str, Node] = {}
+    for component_id, state, reason in rows.values_list("component_id", "state", "reason").iterator(chunk_size=2000):
+        if state or component_id in linked:
+            nodes.setdefault(component_id, Node(component_id, state or EXISTS, reason))
+    ends = [Node(end) for end in (words.START, words.END) if end in linked]
+    return coloured([*ends, *nodes.values()], drawn)

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from graphs.core.dot import EXISTS
 from graphs.core.nesting import GRAPH_PROVIDER
 from graphs.core.states import COMPONENT
-from graphs.drawing import EXISTS
 from graphs.holding import why
 from graphs.models import Component, Graph, Part
 from graphs.providers import provider

@@ -192,3 +192,31 @@ class CircuitOut(Schema):
     failed_at: datetime
     opened_at: datetime | None
     retry_at: datetime | None
+
+
+class SpanOut(Schema):
+    """One attempt in time: claimed at `started_at`, known to be sent at `sent_at`, over at `ended_at`."""
+
+    number: int
+    outcome: str
+    started_at: datetime | None
+    sent_at: datetime | None
+    ended_at: datetime | None
+
+
+class RowOut(Schema):
+    """One change in time. `ready_at` is when the last that it depends on had ended."""
+
+    component_id: str
+    state: str
+    ready_at: datetime | None
+    attempts: list[SpanOut]
+
+
+class TimelineOut(Schema):
+    """A run in time. `critical_path` is the chain that took until the end, or until now."""
+
+    started_at: datetime | None
+    ended_at: datetime | None
+    components: list[RowOut]
+    critical_path: list[str]

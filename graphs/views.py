@@ -4,8 +4,9 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from graphs.core.dot import EXISTS
 from graphs.core.states import COMPONENT, GRAPH
-from graphs.drawing import EXISTS, drawing
+from graphs.drawing import drawing
 from graphs.models import Component, Graph
 from graphs.panel import panel
 from scheduler_project.toolkit.access import Role

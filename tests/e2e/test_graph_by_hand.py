@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 from graphs import store
 from graphs.models import Component, Graph
+from scheduler_project.toolkit.access import Role
 from tests.support.site import Site
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
@@ -90,3 +91,18 @@ def test_a_cancelled_graph_is_resumed_after_a_preview(site: Site, graph: Graph) 
     expect(page.locator("#confirm-effects li")).to_have_count(3)
     page.get_by_role("dialog").get_by_role("button", name="Resume").click()
     expect(page.locator("#graph-state")).to_have_text("running")
+
+
+def test_the_run_is_drawn_in_time_and_follows_what_happens(site: Site, graph: Graph) -> None:
+    page = site.open("/graphs/g1?view=time")
+    row = page.locator("#time").get_by_role("row", name="ok::a")
+    expect(row.locator("rect[data-part=run]")).to_have_attribute("data-state", "running")
+    expect(page.locator("#axis span").first).to_be_visible()
+    expect(page.locator("#time").get_by_role("row", name="network::a").locator("rect")).to_have_count(0)
+
+    row.get_by_role("button").click()
+    expect(page.locator("#about h2")).to_contain_text("ok::a")
+    store.approve("g1", "ok::a", timezone.now(), "ada", Role.ADMIN)
+
+    expect(row.locator("rect[data-part=run]")).to_have_attribute("data-state", "completed")
+    expect(row).to_have_attribute("data-critical", "")

@@ -127,6 +127,10 @@ def test_a_live_page_of_two_thousand_is_there_at_once_and_never_stuck(
 
     single_ms = [seen_ms(page, "running", range(n, n + 1), f"running {n + 1}") for n in range(8)]
     burst_ms = seen_ms(page, "completed", range(SIZE), f"completed {SIZE}")
+    page.get_by_role("button", name="Time").click()
+    expect(page.locator("#time").get_by_role("row").nth(20)).to_be_visible()
+    move("running", range(100))
+    expect(page.locator(".key[data-state=running]")).to_have_text("running 100")
     long_ms = max(page.evaluate("longTasks"), default=0)
 
     told = {"slower": times, "painted": painted_ms, "drawn": drawn_ms, "single": max(single_ms), "burst": burst_ms}

@@ -1,6 +1,7 @@
 // The page of one graph: fetches the whole picture once and then follows the events of its components, which are
 // numbered: none is shown twice, and none that came while the picture was fetched is lost.
 import { onEvent } from "../scheduler/events.js";
+import { Gantt } from "./gantt.js";
 import { ways } from "./grouping.js";
 import { List } from "./list.js";
 import { Panel } from "./panel.js";
@@ -18,7 +19,8 @@ const components = new Map();
 const picture = new Picture(document.getElementById("drawing"), select, open);
 const list = new List(document.getElementById("list"), select);
 const panel = new Panel(document.getElementById("about"), page.dataset, { select, close: () => select(null), toggle });
-const view = new View({ graph: () => picture.drawing.fit(), list: showList });
+const gantt = new Gantt(document.getElementById("time"), select);
+const view = new View({ graph: () => picture.drawing.fit(), list: showList, time: showList });
 const early = [];
 let edges = [];
 let number = 0;
@@ -90,20 +92,21 @@ function follow(event) {
   if (event.subject !== page.dataset.subject || event.data.number <= number) return;
   number = event.data.number ?? number;
   const known = components.get(event.data.component);
-  if (known && event.data.state) change(known, event.data, event.message);
+  if (known && event.data.state) change(known, event.data, event.message, event.at);
   else if (known) panel.againFor(known.id);
   else fetchSoon();
 }
 
-function change(known, { state, attempt, needs_attention: attention }, reason) {
+function change(known, { state, attempt, needs_attention: attention }, reason, at) {
   const changed = { ...known, state, attempt, reason, needs_attention: attention };
   components.set(changed.id, changed);
   picture.update(known.state, changed);
   panel.againFor(changed.id);
+  gantt.change(changed, at);
   repaint ||= requestAnimationFrame(() => {
     repaint = 0;
     showCounts(components);
-    showList();
+    if (view.name === "list" || onlyState) showList();
     if (filtering()) picture.highlight(wanted);
   });
 }
@@ -124,6 +127,7 @@ function applyFilter() {
 }
 
 function showList() {
+  if (view.name === "time") gantt.show(wanted);
   if (view.name === "list") list.show([...components.values()].filter(({ id }) => wanted(id)));
 }
 
@@ -136,6 +140,7 @@ function select(id) {
   else panel.component(id);
   document.getElementById("about").hidden = !id;
   if (opens) picture.drawing.resize();
+  gantt.select(id);
   if (id) picture.point(id);
   else picture.drawing.unselect();
 }

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from graphs import store
 from graphs.models import Component, Graph
+from graphs.timeline import timeline
 from tests.integration.graphs.mappings import mapping
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "graph.json"
@@ -82,6 +83,39 @@ def test_a_plan_stores_nothing(operator: Client, viewer: Client) -> None:
 def test_the_drawing_is_graphviz(operator: Client) -> None:
     post(operator, "", mapping({"vpc::a": []}))
     assert get(operator, "/b1/dot").content == b'digraph G {\n  "start" -> "vpc::a" [label="create"]\n}'
+
+
+def test_the_drawing_may_be_coloured(operator: Client) -> None:
+    post(operator, "", mapping({"vpc::a": []}, components=[{"_component_id": "unused::x"}]))
+    drawn = get(operator, "/b1/dot?colour=1").content.decode()
+    assert '"vpc::a" [label="vpc::a\\nwaiting"' in drawn
+    assert '"start" [shape=plaintext' in drawn
+    assert "unused::x" not in drawn
+
+
+def test_the_timeline_tells_attempts_and_the_chain_that_took_until_the_end(operator: Client) -> None:
+    post(operator, "", mapping({"vpc::a": [], "net::a": ["vpc::a"], "vm::a": []}))
+    now = timezone.now()
+    for name, start_s, end_s in (("vpc::a", 0, 4), ("net::a", 5, 9), ("vm::a", 0, 8)):
+        moments = {"started_at": now + timedelta(seconds=start_s), "ended_at": now + timedelta(seconds=end_s)}
+        Component.objects.filter(component_id=name).update(attempt=1, state="completed", **moments)
+    told = get(operator, "/b1/timeline").json()
+    assert told["critical_path"] == ["vpc::a", "net::a"]
+    row = {one["component_id"]: one for one in told["components"]}["net::a"]
+    assert (
+        row["ready_at"] == {one["component_id"]: one for one in told["components"]}["vpc::a"]["attempts"][0]["ended_at"]
+    )
+    assert [(one["number"], one["outcome"]) for one in row["attempts"]] == [(1, "completed")]
+
+
+@pytest.mark.parametrize("size", [3, 30])
+def test_a_timeline_costs_the_same_queries_whatever_the_size(
+    operator: Client, size: int, django_assert_num_queries: Any
+) -> None:
+    post(operator, "", mapping({f"vm::{n}": [] for n in range(size)}))
+    graph = Graph.objects.get()
+    with django_assert_num_queries(3):
+        timeline(graph, timezone.now())
 
 
 def test_the_list_is_newest_first_in_pages(viewer: Client) -> None:

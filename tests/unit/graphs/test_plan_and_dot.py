@@ -1,9 +1,14 @@
 """What a mapping would do, and how it is drawn."""
 
+import re
+import shutil
+import subprocess
 from typing import Any
 
+import pytest
+
 from graphs.core.document import GraphSpec, parse
-from graphs.core.dot import dot
+from graphs.core.dot import Node, coloured, dot
 from graphs.core.order import find_cycle, levels
 from graphs.core.plan import CriticalPath, plan
 
@@ -72,3 +77,41 @@ def test_edges_are_drawn_with_the_verb_of_their_destination() -> None:
 
 def test_ids_cannot_break_out_of_the_drawing() -> None:
     assert '"a\\"\\\\b"' in dot([('a"\\b', "c\nd", "")])
+
+
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|->|[A-Za-z_]+|[{}\[\]=]|\s+')
+
+
+def tokens_of(text: str) -> list[str]:
+    """The tokens of Graphviz' grammar that these drawings use; fails where something else stands in the text."""
+    found, place = [], 0
+    while place < len(text):
+        match = TOKEN.match(text, place)
+        assert match is not None, text[place : place + 20]
+        found.append(match.group())
+        place = match.end()
+    return [token for token in found if token.strip()]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\", 'a\\"', "line\nend", "]; x -> y", "ü € \N{SNOWMAN}", "nul\0byte", ""])
+def test_every_id_and_reason_is_one_quoted_word(name: str) -> None:
+    drawn = coloured([Node(name, "errored", name), Node("end")], [(name, "end", name)])
+
+    tokens = tokens_of(drawn)
+
+    assert [token for token in tokens if token in ("->", "{", "}")] == ["{", "->", "}"]
+    assert tokens.count("[") == tokens.count("]") == 4 - (not name)
+
+
+def test_a_coloured_drawing_tells_each_state_by_colour_and_word() -> None:
+    drawn = coloured([Node("a", "completed"), Node("b", "skipped")], [("a", "b", "create")])
+
+    assert '  "a" [label="a\\ncompleted" fillcolor="#c9efd5" color="#14703a"]' in drawn
+    assert 'style="filled,rounded,dashed"' in drawn
+    assert drawn.endswith('  "a" -> "b" [label="create"]\n}')
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="Graphviz is not installed; install the package graphviz")
+def test_graphviz_draws_it() -> None:
+    drawn = coloured([Node('a"\\', "errored", "why\nnot")], [('a"\\', "b]", "create")])
+    subprocess.run(["dot", "-Tsvg"], input=drawn.encode(), check=True, capture_output=True, timeout=30)
