@@ -17,6 +17,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.utils import timezone
 
 from graphs import export, store
+from graphs.bridge import server
 from graphs.bridge.messages import (
     MESSAGE_ID_HEADER,
     acceptance,
@@ -43,7 +44,7 @@ from graphs.store.moving import here
 from scheduler_project.toolkit.errors import ConfigurationError, SchedulerError, Unavailable
 from workers.links.backlog import Message
 from workers.links.jetstream import Capture
-from workers.links.nats import JETSTREAM, Link, NatsLink
+from workers.links.nats import JETSTREAM, Link
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def make_bridge(on_failure: Callable[[], None] = lambda: None) -> "Bridge":
     if not settings.NATS_URI:
         raise ConfigurationError("NATS_URI is not set, so there is nothing to bridge; set it, or stop this worker")
     subjects = (*starts(), *REPLY_SUBJECTS, *PROGRESS_SUBJECTS)
-    link = NatsLink(settings.NATS_URI, subjects, GROUP, "scheduler-bridge", capture())
+    link = server.link(subjects, GROUP, "scheduler-bridge", capture())
     return Bridge(link, on_failure=on_failure)
 
 

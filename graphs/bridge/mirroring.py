@@ -12,17 +12,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.utils import timezone
 
+from graphs.bridge import server
 from graphs.bridge.messages import body
 from graphs.models import Graph
 from graphs.store import mirrors
 from scheduler_project.toolkit import leases
 from scheduler_project.toolkit.errors import Unavailable
-from workers.links.nats import NatsLink
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class Asker(Protocol):
 
 def make_mirror() -> "Mirror":
     """The mirror on the server of `NATS_URI`."""
-    return Mirror(NatsLink(settings.NATS_URI, (), "scheduler-mirror", "scheduler-mirror"))
+    return Mirror(server.link((), "scheduler-mirror", "scheduler-mirror"))
 
 
 class Mirror:

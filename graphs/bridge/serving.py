@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.utils import timezone
 
+from graphs.bridge import server
 from graphs.core.environments import Refused
 from graphs.core.mappings import NoSuchChange
 from graphs.core.values import parse_json, value_faults
@@ -22,7 +22,7 @@ from graphs.core.words import START_SUBJECTS
 from graphs.store import builds
 from scheduler_project.toolkit.errors import NotFound, SchedulerError, Unavailable
 from workers.links.backlog import Message
-from workers.links.nats import Link, NatsLink
+from workers.links.nats import Link
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def _body(value: Any) -> bytes:
 
 def make_store_service() -> "StoreService":
     """The service on the server of `NATS_URI`."""
-    return StoreService(NatsLink(settings.NATS_URI, (*HANDLERS, *ENDS), GROUP, "scheduler-store"))
+    return StoreService(server.link((*HANDLERS, *ENDS), GROUP, "scheduler-store"))
 
 
 class StoreService:

