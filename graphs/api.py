@@ -110,12 +110,14 @@ def diff_graph(request: HttpRequest) -> GraphDiff:
 def list_graphs(
     request: HttpRequest,
     state: Annotated[str, Query(description="only graphs in this state")] = "",
+    name: Annotated[str, Query(description="only graphs with this in their name or id")] = "",
+    source: Annotated[str, Query(description="only graphs that came this way: nats, http, cli, topology, graph")] = "",
+    attention: Annotated[bool, Query(description="only graphs that need a person")] = False,
     cursor: Annotated[str, Query(description="the `next` of the page before")] = "",
     limit: Annotated[int, Query(description="rows per page, at most 1000")] = PAGE_SIZE_DEFAULT,
 ) -> dict[str, Any]:
     """Newest first."""
-    rows = Graph.objects.select_related("parent")
-    rows = rows.filter(state=state) if state else rows
+    rows = Graph.objects.select_related("parent").chosen(state, name, source, "yes" if attention else "")
     return page(rows, cursor, limit, queries.summary, key="serial")
 
 

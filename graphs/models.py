@@ -15,6 +15,8 @@ from graphs.core.policy import Policy
 from graphs.core.rules import AFTER_CANCEL, AFTER_ERROR, ALL_COMPLETED, RULES
 from graphs.core.states import COMPONENT, GRAPH
 
+SOURCES = ("nats", "http", "cli", "topology", "graph")
+
 
 class Part(models.TextChoices):
     """Which list of the mapping a component stands in."""
@@ -26,6 +28,15 @@ class Part(models.TextChoices):
 class GraphQuerySet(models.QuerySet["Graph"]):
     def unfinished(self) -> "GraphQuerySet":
         return self.exclude(state__in=GRAPH.final)
+
+    def chosen(self, state: str = "", words: str = "", source: str = "", attention: str = "") -> "GraphQuerySet":
+        """Of this state and source, with these words in name or id; with `attention`, those that need a person."""
+        found = self.filter(state=state) if state else self
+        if words:
+            found = found.filter(Q(name__icontains=words) | Q(id__icontains=words))
+        if source:
+            found = found.filter(source=source)
+        return found.filter(needs_attention__gt=0) if attention else found
 
     def starting_things(self) -> "GraphQuerySet":
         """Graphs in which something may be started: neither over nor paused, and with room for more."""
@@ -54,7 +65,7 @@ class Graph(models.Model):
     user_id = models.BigIntegerField(null=True, blank=True, help_text="as given in the mapping")
     username = models.CharField(max_length=255, blank=True, help_text="as given in the mapping")
     extra = models.JSONField(default=dict, blank=True, help_text="other keys of the mapping, carried through")
-    source = models.CharField(max_length=16, choices=[(s, s) for s in ("nats", "http", "cli", "topology", "graph")])
+    source = models.CharField(max_length=16, choices=[(s, s) for s in SOURCES])
     actor = models.CharField(max_length=150, blank=True, help_text="who submitted it, empty for the system")
     digest = models.CharField(max_length=64, help_text="of the mapping as submitted; tells a repeat from another")
 

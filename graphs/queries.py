@@ -3,9 +3,12 @@
 from statistics import median
 from typing import Any
 
+from django.db.models import Count
+
 from graphs.core.nesting import GRAPH_PROVIDER
 from graphs.core.plan import Kind
 from graphs.models import Component, Edge, Graph, Part
+from graphs.providers import aliases, provider
 from scheduler_project.toolkit.errors import NotFound
 from scheduler_project.toolkit.masking import masked
 
@@ -101,3 +104,13 @@ def durations_s() -> dict[Kind, float]:
     for *kind, started_at, ended_at in done.order_by("-id").values_list(*fields)[:DURATIONS_READ_MAX]:
         taken.setdefault((kind[0], kind[1], kind[2]), []).append((ended_at - started_at).total_seconds())
     return {kind: median(all_s) for kind, all_s in taken.items()}
+
+
+def provider_loads() -> list[dict[str, Any]]:
+    """The providers that carry out a bounded number of components at once, with how many they do now."""
+    running = Component.objects.changes().filter(state="running").order_by()
+    counts = dict(running.values_list("backend").annotate(count=Count("pk")))
+    bounds = {alias: provider(alias).at_once for alias in aliases()}
+    return [
+        {"alias": alias, "running": counts.get(alias, 0), "at_once": bound} for alias, bound in bounds.items() if bound
+    ]

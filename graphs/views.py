@@ -4,26 +4,33 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from graphs import queries
 from graphs.core.dot import EXISTS
 from graphs.core.states import COMPONENT, GRAPH
 from graphs.drawing import drawing
-from graphs.models import Component, Graph
+from graphs.models import SOURCES, Circuit, Component, Graph
 from graphs.panel import panel
 from scheduler_project.toolkit.access import Role
-from scheduler_project.toolkit.pages import needs
+from scheduler_project.toolkit.pages import needs, newest
 
-GRAPHS_SHOWN = 100
+GRAPHS_SHOWN = 50
 
 
 @require_safe
 @needs(Role.VIEWER)
 def graphs(request: HttpRequest) -> HttpResponse:
-    """The newest graphs, of one state where it is asked for."""
-    state = request.GET.get("state", "")
-    shown = Graph.objects.all()
-    if state in GRAPH.states:
-        shown = shown.filter(state=state)
-    context = {"graphs": shown[:GRAPHS_SHOWN], "states": GRAPH.states, "state": state, "limit": GRAPHS_SHOWN}
+    """Graphs, the newest first, chosen by state, words in their names, source, and whether they need somebody."""
+    chosen = {name: request.GET.get(name, "") for name in ("state", "words", "source", "attention")}
+    shown = Graph.objects.chosen(**chosen).select_related("parent")
+    context = {
+        **chosen,
+        "leaf": newest(shown, request.GET.get("before", ""), GRAPHS_SHOWN, key="serial"),
+        "states": GRAPH.states,
+        "sources": SOURCES,
+        "needing": Graph.objects.chosen(attention="yes").count(),
+        "silent": Circuit.objects.order_by("provider"),
+        "loads": queries.provider_loads(),
+    }
     return render(request, "graphs/graphs.html", context)
 
 

@@ -58,11 +58,11 @@ class Leaf(Generic[Row]):
     following: str
 
 
-def newest(rows: "models.QuerySet[Row]", before: str, size: int) -> Leaf[Row]:
-    """At most `size` rows, the newest first, older than the one with the key `before` where it is given."""
+def newest(rows: "models.QuerySet[Row]", before: str, size: int, key: str = "pk") -> Leaf[Row]:
+    """At most `size` rows, the newest by a unique field first, older than the one with the value `before` of it."""
     if before:
-        rows = rows.filter(pk__lt=before)
-    return _leaf(list(rows.order_by("-pk")[: size + 1]), "pk", size)
+        rows = rows.filter(**{f"{key}__lt": before})
+    return _leaf(list(rows.order_by(f"-{key}")[: size + 1]), key, size)
 
 
 def in_order(rows: "models.QuerySet[Row]", key: str, after: str, size: int) -> Leaf[Row]:

@@ -128,6 +128,14 @@ def test_the_list_is_newest_first_in_pages(viewer: Client) -> None:
     assert get(viewer, "?state=completed").json()["items"] == []
 
 
+def test_the_list_is_narrowed_by_name_source_and_need_of_attention(viewer: Client) -> None:
+    store.submit(mapping({"vpc::a": []}, "b1", name="Shop"), timezone.now(), source="http")
+    store.submit(mapping({"vpc::a": []}, "b2", name="bank"), timezone.now(), source="nats")
+    Graph.objects.filter(pk="b2").update(needs_attention=1)
+    for query, found in (("name=shop", "b1"), ("name=B2", "b2"), ("source=nats", "b2"), ("attention=true", "b2")):
+        assert [graph["id"] for graph in get(viewer, f"?{query}").json()["items"]] == [found]
+
+
 def test_the_same_submit_is_the_same_graph_and_another_one_is_a_conflict(operator: Client) -> None:
     for _ in range(2):
         assert post(operator, "", mapping({"vpc::a": []})).status_code == 201

@@ -7,7 +7,7 @@ from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from clusters.models import Cluster, Service, Task, TaskDefinition
-from graphs.models import Component, Graph
+from graphs.models import Circuit, Component, Graph
 from scheduler_project.overview import overview
 from scheduler_project.toolkit.events import NewEvent, record
 from tests.integration.pages.conftest import NOW
@@ -99,6 +99,52 @@ def test_graphs_are_listed_and_narrowed_by_state(viewer: Client, graph: Graph) -
     assert "shop" in text_of(viewer, "/graphs/?state=running")
     assert "shop" not in text_of(viewer, "/graphs/?state=errored")
     assert "1 running, 1 completed" in text_of(viewer, "/graphs/")
+
+
+def test_graphs_are_found_by_name_source_and_need_of_attention(viewer: Client, graph: Graph) -> None:
+    assert "shop" in text_of(viewer, "/graphs/?words=SHO&source=http")
+    assert "shop" not in text_of(viewer, "/graphs/?words=other")
+    assert "shop" not in text_of(viewer, "/graphs/?source=nats")
+    assert "shop" not in text_of(viewer, "/graphs/?attention=yes")
+
+    Graph.objects.update(needs_attention=1)
+    assert "shop" in text_of(viewer, "/graphs/?attention=yes")
+    assert "1 needs attention" in text_of(viewer, "/graphs/")
+    assert "1 needs attention" in text_of(viewer, "/")
+
+
+def test_a_long_list_of_graphs_is_turned_over(viewer: Client, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphs.views.GRAPHS_SHOWN", 1)
+    Graph.objects.create(id="b2", serial="2", name="later", action="build.create", source="http", created_at=NOW)
+
+    page = text_of(viewer, "/graphs/")
+
+    assert "later" in page
+    assert "shop" not in page
+    assert "?before=2" in page
+    assert "shop" in text_of(viewer, "/graphs/?before=2")
+
+
+def test_a_graph_inside_another_links_to_what_it_carries_out(viewer: Client, graph: Graph) -> None:
+    outer = Component.objects.get(component_id="instance::web")
+    Graph.objects.create(
+        id="inner", serial="2", action="build.create", source="graph", created_at=NOW, parent=outer, depth=1
+    )
+    Component.objects.filter(pk=outer.pk).update(backend="graph", handle="inner")
+
+    assert "/graphs/b1?component=instance%3A%3Aweb" in text_of(viewer, "/graphs/")
+    assert "/graphs/b1?component=instance%3A%3Aweb" in text_of(viewer, "/graphs/inner")
+    assert 'href="/graphs/inner"' in text_of(viewer, "/graphs/b1/component?id=instance::web")
+
+
+def test_a_silent_provider_is_told_and_operators_may_send_to_it_again(
+    viewer: Client, operator: Client, graph: Graph
+) -> None:
+    Circuit.objects.create(provider="aws", failures=5, reason="no answer", failed_at=NOW, opened_at=NOW, retry_at=NOW)
+
+    assert "5 attempts in a row without an answer: no answer" in text_of(viewer, "/graphs/")
+    assert "/graph-providers/aws/reset" not in text_of(viewer, "/graphs/")
+    assert "/graph-providers/aws/reset" in text_of(operator, "/graphs/")
 
 
 def test_only_operators_are_offered_to_cancel_a_graph(viewer: Client, operator: Client, graph: Graph) -> None:
