@@ -37,7 +37,7 @@ def seconds(name: str, default: float, environ: Mapping[str, str] = os.environ) 
         value = float(word)
     except ValueError:
         value = 0.0
-    if value <= 0:
+    if not 0 < value < float("inf"):
         raise ConfigurationError(f"{name}={word!r} is not a number of seconds above 0")
     return value
 
