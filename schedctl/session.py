@@ -15,7 +15,7 @@ import click
 
 from schedctl.cli import META, complain
 from schedctl.client import Client
-from schedctl.config import Flags, resolve
+from schedctl.config import Flags, Settings, resolve
 from schedctl.tables import table
 
 Columns = Mapping[str, Callable[[Any], Any]]
@@ -79,14 +79,19 @@ def with_session(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R
 
 def session_of(meta: Mapping[str, Any]) -> Session:
     """Raises ConfigError."""
-    given = {field.name: meta.get(META + field.name, "") for field in dataclasses.fields(Flags)}
-    settings = resolve(Flags(**given), os.environ)
+    settings = settings_of(meta)
     for note in settings.notes:
         complain(f"warning: {note}")
     verbose = bool(meta.get(META + "verbose")) or settings.verbose
     trace = complain if verbose else ignore
     trace(f"server {settings.server}, configuration {settings.source or 'built in'}")
     return Session(Client(settings, trace), meta.get(META + "output", "table"))
+
+
+def settings_of(meta: Mapping[str, Any]) -> Settings:
+    """From the options, the environment and the configuration file. Raises ConfigError."""
+    given = {field.name: meta.get(META + field.name, "") for field in dataclasses.fields(Flags)}
+    return resolve(Flags(**given), os.environ)
 
 
 def ignore(message: str) -> None:

@@ -1,7 +1,6 @@
 """`schedctl graphs`: builds, watched as they go."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,16 @@ from schedctl import errors
 from schedctl.cli import Group
 from schedctl.client import address
 from schedctl.commands.options import TIMEOUT, WAIT
+from schedctl.completing import graph_ids
 from schedctl.documents import load_mapping
 from schedctl.session import Session, fields, with_session
 from schedctl.tables import safe_cell, table
-from schedctl.waiting import wait_for
+from schedctl.watching import follow
 
 SHOWN_MAX = 20
 VALUE_LENGTH_MAX = 60
-FINAL = frozenset({"completed", "errored", "cancelled"})
+STATES = ("pending", "running", "completed", "errored", "cancelled")
+SOURCES = ("nats", "http", "cli", "topology", "graph")
 COLUMNS = fields("id", "name", "action", "state")
 WIDE = fields("source", "counts", "created_at", "started_at", "ended_at", "reason")
 COMPONENT_COLUMNS = fields("component_id", "provider", "action", "state", "attempt")
@@ -32,14 +33,19 @@ graphs = Group(
     help="Builds in the order of their dependencies.",
     examples=("ls", "submit --wait examples/graph.json"),
 )
-ID = click.argument("graph_id", metavar="ID")
+ID = click.argument("graph_id", metavar="ID", shell_complete=graph_ids)
 
 
-@graphs.add("ls", "", "-o wide")
+@graphs.add("ls", "", "-o wide", "--state running --name shop", "--attention")
+@click.option("--state", type=click.Choice(STATES), help="Only graphs in this state.")
+@click.option("--name", metavar="TEXT", help="Only graphs with this in their name or id.")
+@click.option("--source", type=click.Choice(SOURCES), help="Only graphs that came this way.")
+@click.option("--attention", is_flag=True, default=None, help="Only graphs that need a person.")
 @with_session
-def list_graphs(session: Session) -> None:
+def list_graphs(session: Session, /, **chosen: str | bool | None) -> None:
     """List graphs, the newest first."""
-    session.show_list(session.client.pages("graphs"), COLUMNS, WIDE)
+    asked = {key: "true" if value is True else value for key, value in chosen.items()}
+    session.show_list(session.client.pages("graphs", **asked), COLUMNS, WIDE)
 
 
 @graphs.add(
@@ -76,7 +82,7 @@ def submit(session: Session, file: str, wait: bool, timeout: float | None) -> in
     if not wait:
         session.show_list([graph], COLUMNS, WIDE)
         return errors.OK
-    return follow(session, graph["id"], timeout)
+    return follow(session.client, graph["id"], timeout)
 
 
 @graphs.add("plan", "examples/graph.json")
@@ -160,7 +166,7 @@ def diff(
     if not wait:
         session.show_list([graph], COLUMNS, WIDE)
         return errors.OK
-    return follow(session, graph["id"], timeout)
+    return follow(session.client, graph["id"], timeout)
 
 
 def diff_lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -179,53 +185,29 @@ def compact(value: Any) -> str:
     return text if len(text) <= VALUE_LENGTH_MAX else f"{text[:VALUE_LENGTH_MAX]}…"
 
 
-@graphs.add("watch", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
+@graphs.add("watch", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55", "--timeout 10m 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55")
 @TIMEOUT
 @ID
 @with_session
 def watch(session: Session, graph_id: str, timeout: float | None) -> int:
-    """Show states as they change; exit with 0 when the graph completes, else 1."""
+    """Show how a graph goes until it ends.
+
+    At a terminal this is a bar with what runs and what went wrong, elsewhere a line for each change. Exit code: 0 when
+    the graph completes, 1 when it fails, 130 when it is cancelled.
+    """
     session.client.get("graphs", graph_id)
-    return follow(session, graph_id, timeout)
+    return follow(session.client, graph_id, timeout)
 
 
-@graphs.add("dot", "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 | dot -Tsvg > graph.svg")
+@graphs.add("dot", "--colour 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 | dot -Tsvg > graph.svg")
+@click.option("--colour", "query", flag_value="true", help="Components as nodes, coloured by their states.")
 @ID
 @with_session
-def dot(session: Session, graph_id: str) -> None:
+def dot(session: Session, graph_id: str, query: str | None) -> None:
     """Print a graph in Graphviz' language."""
-    click.echo(session.client.call("GET", address(("graphs", graph_id, "dot"), {})).body.decode(errors="replace"))
+    path = address(("graphs", graph_id, "dot"), {"colour": query})
+    click.echo(session.client.call("GET", path).body.decode(errors="replace"))
 
 
 def components_of(session: Session, graph_id: str) -> list[Any]:
     return list(session.client.pages("graphs", graph_id, "components"))
-
-
-def follow(session: Session, graph_id: str, timeout_s: float | None) -> int:
-    """Prints each change of state until the graph has ended; its exit code."""
-    seen: dict[str, str] = {}
-    counts: dict[str, int] = {}
-
-    def look() -> dict[str, Any] | None:
-        graph: dict[str, Any] = session.client.get("graphs", graph_id)
-        if graph["counts"] != counts:
-            for line in changes(components_of(session, graph_id), seen):
-                click.echo(line)
-            counts.update(graph["counts"])
-        return graph if graph["state"] in FINAL else None
-
-    graph = wait_for(look, f"graph {graph_id} has not ended", timeout_s)
-    reason = f": {safe_cell(graph['reason'])}" if graph.get("reason") else ""
-    click.echo(f"graph {graph_id} {graph['state']}{reason}")
-    return errors.OK if graph["state"] == "completed" else errors.FAILED
-
-
-def changes(components: list[Mapping[str, Any]], seen: dict[str, str]) -> Iterator[str]:
-    """A line per component whose state is not the one in `seen`, which is brought up to date."""
-    for component in components:
-        name, state = component["component_id"], component["state"]
-        if seen.get(name) == state:
-            continue
-        seen[name] = state
-        reason = f": {safe_cell(component['reason'])}" if component.get("reason") else ""
-        yield f"{time.strftime('%H:%M:%S')} {safe_cell(name)} {state}{reason}"

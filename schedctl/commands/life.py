@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from schedctl.commands.graphs import graphs
+from schedctl.completing import component_ids, graph_ids
 from schedctl.session import Session, each, fields, with_session
 from schedctl.tables import safe_cell
 
@@ -16,9 +17,9 @@ EXAMPLE = "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55"
 RESETS = fields("component_id", "before", "state", "reason")
 CAUSES = fields("component_id", "state", "reason")
 VERBS = {"skipped": "skip", "completed": "complete", "errored": "fail"}
-GRAPHS = click.argument("graph_ids", metavar="GRAPH...", nargs=-1, required=True)
-GRAPH = click.argument("graph_id", metavar="GRAPH")
-COMPONENT = click.argument("component_id", metavar="COMPONENT")
+GRAPHS = click.argument("graph_ids", metavar="GRAPH...", nargs=-1, required=True, shell_complete=graph_ids)
+GRAPH = click.argument("graph_id", metavar="GRAPH", shell_complete=graph_ids)
+COMPONENT = click.argument("component_id", metavar="COMPONENT", shell_complete=component_ids)
 PREVIEW = click.option("--preview", is_flag=True, help="Only show what would be done again.")
 REASON = click.option("--reason", default="", metavar="TEXT", help="Kept with the component.")
 COMMENT = click.option("--comment", default="", metavar="TEXT", help="Kept with the decision.")

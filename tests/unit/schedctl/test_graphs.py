@@ -3,12 +3,16 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import Result
 
+from schedctl.main import cli
+from schedctl.watching import Board, board
 from tests.support.scheduler_twin import Reply, Twin, answer, problem
 
 Run = Callable[..., Result]
@@ -99,11 +103,74 @@ def test_submit_wait_shows_states_as_they_change(twin: Twin, schedctl: Run) -> N
     )
 
 
-@pytest.mark.parametrize("end", ["errored", "cancelled"])
-def test_watch_fails_with_the_reason_when_the_graph_does(twin: Twin, schedctl: Run, end: str) -> None:
+@pytest.mark.parametrize(("end", "code"), [("errored", 1), ("cancelled", 130)])
+def test_watch_fails_with_the_reason_when_the_graph_does(twin: Twin, schedctl: Run, end: str, code: int) -> None:
     goes(twin, end, "quota\nexceeded")
     result = schedctl("graphs", "watch", "g1")
-    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, f"graph g1 {end}: quota exceeded")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (code, f"graph g1 {end}: quota exceeded")
+
+
+def test_watch_at_a_terminal_keeps_only_what_went_wrong_above_its_board(
+    twin: Twin, schedctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("schedctl.watching.screen_of", Board)
+    goes(twin, "errored", "quota")
+    shown = schedctl("graphs", "watch", "g1", color=True).stdout
+    assert "[........................................] 0 of 1\n" in shown
+    assert "  > network::a, attempt" not in shown
+    assert "  > network::a\n" in shown
+    last = shown.rpartition("\033[J")[2]
+    assert last == "graph g1 errored: quota\n"
+    assert [line for line in shown.splitlines() if CLOCK.match(line.rpartition("\033[J")[2])] != []
+
+
+def test_the_board_tells_how_far_a_graph_is_and_what_runs() -> None:
+    now = datetime(2030, 1, 1, 1, 2, 3, tzinfo=UTC)
+    graph = {
+        "id": "g1",
+        "name": "shop",
+        "state": "running",
+        "paused_at": "2030-01-01T01:00:00+00:00",
+        "started_at": "2030-01-01T00:00:00+00:00",
+        "counts": {"waiting": 5, "running": 10, "completed": 4, "errored": 1},
+        "needs_attention": 1,
+    }
+    running = [
+        {"component_id": f"vm::{n}", "started_at": "2030-01-01T01:01:00+00:00", "attempt": n + 1} for n in range(10)
+    ]
+    assert list(board(graph, running, now)) == [
+        "graph shop running, paused 1:02:03",
+        f"[{'#' * 10}{'.' * 30}] 5 of 20",
+        "5 waiting  10 running  4 completed  1 errored  1 in need of attention",
+        "  > vm::0 1:03",
+        *(f"  > vm::{n} 1:03, attempt {n + 1}" for n in range(1, 8)),
+        "  > and 2 more",
+    ]
+
+
+def test_ls_narrows_the_list(twin: Twin, schedctl: Run) -> None:
+    twin.on("GET /graphs", listed(G1))
+    schedctl("graphs", "ls", "--state", "running", "--name", "we", "--source", "http", "--attention")
+    assert {"state": "running", "name": "we", "source": "http", "attention": "true"}.items() <= twin.asked[
+        0
+    ].query.items()
+
+
+def test_ids_are_completed_by_what_the_server_knows(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCHEDCTL_SERVER", twin.url)
+    twin.on("GET /graphs", listed(G1, {**G1, "id": "other"}))
+    twin.on("GET /graphs/g1/components", answer([component("network::a", "running"), component("vm::b", "waiting")]))
+    complete = ShellComplete(cli, {}, "schedctl", "_COMPLETE").get_completions
+    assert [(one.value, one.help) for one in complete(["graphs", "watch"], "g")] == [("g1", "web running")]
+    assert [one.value for one in complete(["graphs", "why", "g1"], "net")] == ["network::a"]
+
+
+def test_completion_is_silent_where_no_server_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SCHEDCTL_SERVER", "http://127.0.0.1:1")
+    assert ShellComplete(cli, {}, "schedctl", "_COMPLETE").get_completions(["graphs", "watch"], "g") == []
+    assert capsys.readouterr() == ("", "")
 
 
 def test_watch_gives_up_at_its_time_limit(twin: Twin, schedctl: Run) -> None:
@@ -206,3 +273,5 @@ def test_cancel_and_dot(twin: Twin, schedctl: Run) -> None:
     twin.on("GET /graphs/g1/dot", Reply(200, "digraph { ä }".encode(), {"Content-Type": "text/plain"}))
     assert schedctl("graphs", "cancel", "g1").stdout == "g1 cancelling\n"
     assert schedctl("graphs", "dot", "g1").stdout == "digraph { ä }\n"
+    schedctl("graphs", "dot", "--colour", "g1")
+    assert twin.asked[-1].query == {"colour": "true"}
