@@ -110,11 +110,6 @@ def graph(graph_id: str, size: int, spread_s: float, policy: dict[str, Any]) -> 
     }
 
 
-def run(connector: Connector, graphs: list[dict[str, Any]]) -> None:
-    for one in graphs:
-        connector.publish("build.create", one)
-
-
 def kill_one_every_second(system: GraphFleet, draw: random.Random, times: int) -> None:
     for _ in range(times):
         system.kill_one(draw)
@@ -140,7 +135,8 @@ def test_in_the_calm_all_complete_and_nothing_is_sent_twice(
     ids = [one["id"] for one in graphs]
     began_s = time.monotonic()
 
-    run(connector, graphs)
+    for one in graphs:
+        connector.publish("build.create", one)
     system.watch(lambda: system.ended(ids), ENDED_WITHIN_S)
     system.watch(lambda: len(connector.ends) >= len(ids), ENDED_WITHIN_S)
 
@@ -159,7 +155,8 @@ def test_in_a_storm_all_complete_and_each_attempt_is_sent_at_most_once(
     began_s = time.monotonic()
     draw = random.Random(SEED)
 
-    run(connector, graphs)
+    for one in graphs:
+        connector.request("build.create", one)
     for strike in STRIKES:
         kill_one_every_second(system, draw, int(size.spread_s / len(STRIKES)))
         strike(system)
@@ -174,6 +171,7 @@ def test_in_a_storm_all_complete_and_each_attempt_is_sent_at_most_once(
     tell(f"storm: {len(connector.sent)} sends, {again} of them further attempts, in {time.monotonic() - began_s:.1f} s")
     tell(f"kills: {dict(system.kills)}; {system.memory_told()}")
     assert_all_completed_and_each_attempt_was_sent_once(system, connector, graphs)
+    assert {one["id"] for one in connector.answers} == set(ids)
     assert len({end.message_id for end in connector.ends}) == len(ids)
     assert len(connector.ends) <= len(ids) + system.kills["bridge-1"] + system.kills["bridge-2"]
     assert system.memory_peak_mib() <= MEMORY_MAX_MIB

@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 CONFIRMED_WITHIN_S = 1
+ANSWERED_WITHIN_S = 3
 RECONNECT_WAIT_S = 0.1
 DELAY_KEY = "delay_s"
 
@@ -39,11 +40,12 @@ class End:
 
 
 class Connector:
-    """Carries out the components of one provider, in a thread of its own. `sent` and `ends` grow as it hears them."""
+    """Carries out the components of one provider, in a thread of its own. What it hears it adds to its lists."""
 
     def __init__(self, uri: str, provider: str) -> None:
         self.sent: list[Sent] = []
         self.ends: list[End] = []
+        self.answers: list[Any] = []
         self._uri = uri
         self._provider = provider
         self._client = Client()
@@ -64,12 +66,21 @@ class Connector:
         self._thread.join(10)
         self._loop.close()
 
+    def request(self, subject: str, body: Mapping[str, Any]) -> None:
+        """Returns at once, and asks again until somebody answers."""
+        self._loop.call_soon_threadsafe(self._begin, self._ask(subject, body))
+
     def publish(self, subject: str, body: Mapping[str, Any]) -> None:
         """Returns once the server has it."""
         self._do(self._say(subject, body, None))
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
 
     async def _listen(self) -> None:
         await self._client.connect(
@@ -97,9 +108,7 @@ class Connector:
         self.sent.append(
             Sent(component["service"], component["_component_id"], int(headers.get("Scheduler-Attempt", 0)))
         )
-        task = self._loop.create_task(self._carry_out(received.subject, component, headers))
-        self._at_work.add(task)
-        task.add_done_callback(self._at_work.discard)
+        self._begin(self._carry_out(received.subject, component, headers))
 
     async def _receive_end(self, received: Msg) -> None:
         message_id = (received.headers or {}).get("Nats-Msg-Id", "")
@@ -108,6 +117,16 @@ class Connector:
     async def _carry_out(self, subject: str, component: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         await asyncio.sleep(float(component[DELAY_KEY]))
         await self._say(f"{subject}.done", {**component, "_state": "completed"}, headers)
+
+    async def _ask(self, subject: str, body: Mapping[str, Any]) -> None:
+        while True:
+            try:
+                answer = await self._client.request(subject, json.dumps(body).encode(), ANSWERED_WITHIN_S)
+                self.answers.append(json.loads(answer.data))
+            except (NatsError, OSError, TimeoutError):
+                await asyncio.sleep(RECONNECT_WAIT_S)
+            else:
+                return
 
     async def _say(self, subject: str, body: Mapping[str, Any], headers: Mapping[str, str] | None) -> None:
         while True:

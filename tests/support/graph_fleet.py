@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ MEMBERS = {
     "clock": BEAT,
     "web": WEB,
 }
-READY = {"bridge": " ready.", "control": " ready.", "clock": "clock.leads", "web": "Uvicorn running"}
+READY = {"bridge": " ready.", "control": " ready.", "clock": "beat: Starting", "web": "Uvicorn running"}
 
 
 class GraphFleet:
@@ -50,6 +51,7 @@ class GraphFleet:
         self._database_url = database_url
         self._processes = processes
         self._peaks: dict[str, float] = {}
+        self._said: Counter[str] = Counter()
 
     def start(self) -> None:
         """Starts all, and returns when each is ready."""
@@ -57,8 +59,15 @@ class GraphFleet:
         for name, argv in MEMBERS.items():
             more = (str(free_port()),) if name == "web" else ()
             self.members[name] = self._processes.python(*argv, *more, **self._variables(name))
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Until each has said that it is ready since it was started last."""
         for name, process in self.members.items():
-            process.wait_for_line(READY[name.partition("-")[0]], READY_WITHIN_S)
+            process.wait_for(partial(self._is_ready, name), READY_WITHIN_S, what=f"{name} to be ready")
+
+    def _is_ready(self, name: str) -> bool:
+        return READY[name.partition("-")[0]] in self.members[name].output[self._said[name] :]
 
     def _variables(self, name: str) -> dict[str, str]:
         return {
@@ -92,10 +101,12 @@ class GraphFleet:
         self.look()
         self.members[name].kill()
         self.kills[name] += 1
+        self._said[name] = len(self.members[name].output)
         self.members[name].start()
 
     def stop(self) -> None:
-        """Stops all in order. Fails where one hangs, or ends otherwise than it should."""
+        """Stops all in order, once they are ready. Fails where one hangs, or ends otherwise than it should."""
+        self.wait_ready()
         for process in self.members.values():
             os.kill(process.pid, signal.SIGTERM)
         codes = {name: process.wait_ended(STOPPED_WITHIN_S) for name, process in self.members.items()}

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from scheduler_project.models import Event
 from tests.acceptance.ernest.conftest import NewBridge, NewListener
 from tests.support.ernest import Ernest, build, change, hear, states
 from tests.support.wait import wait_until
+from workers.links import nats
 from workers.links.backlog import Message
 
 ROOT = Path(__file__).parents[3]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+TRIES_OF_120_S = int(120 / nats.RECONNECT_WAIT_S)
 EDGES = "start>a::1 a::1>b::1 b::1>end"
 TWO = build([change("a::1"), change("b::1")], EDGES)
 TEMPLATE_TO_ITSELF = build([change("a::1", x='$(changes.#[_component_id="a::1"].x)')], "start>a::1")
@@ -148,15 +151,51 @@ def test_weakness_07_two_bridges_send_nothing_twice(new_bridge: NewBridge, new_l
     assert len([one for one in heard if one.subject == "build.create.done"]) == 1
 
 
-def test_weakness_08_a_bridge_is_back_when_nats_is(
-    nats_server: Any, new_bridge: NewBridge, new_listener: NewListener
+def test_weakness_08_a_bridge_is_back_whenever_nats_is(
+    nats_server: Any,
+    new_bridge: NewBridge,
+    new_listener: NewListener,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(nats, "RECONNECT_WAIT_S", 0.005)
     bridge = new_bridge()
-    nats_server.restart()
+    nats_server.kill()
+
+    def tries() -> int:
+        return sum("nats.error" in record.getMessage() for record in caplog.records)
+
+    try:
+        wait_until(lambda: tries() > TRIES_OF_120_S, 30, what="more tries than there usually are in two minutes")
+        assert not bridge.connected
+    finally:
+        nats_server.start()
+
     wait_until(lambda: bridge.connected, 30, what="the bridge's connection")
     wire = new_listener("*.create.fake")
     wire.publish([start(TWO)])
     wait_until(lambda: sent("a::1"), 30, what="a send after the outage")
+
+
+def test_weakness_09_what_is_published_twice_on_nats_counts_once(
+    new_bridge: NewBridge, new_listener: NewListener
+) -> None:
+    wire = new_listener("*.create.fake", "build.create.*")
+    new_bridge()
+    wire.publish([start(TWO), start(TWO)])
+    for component_id in ("a::1", "b::1"):
+        wait_until(partial(sent, component_id), 30, what=f"{component_id} to be sent")
+        wire.publish([done(component_id)] * 3)
+    wire.publish([start(TWO)])
+    heard: list[Message] = []
+    wait_until(lambda: "build.create.done" in [one.subject for one in hear(wire, heard)], 30, what="the end")
+    wait_until(lambda: Event.objects.filter(name="component.report_ignored").count() == 4, 30, what="late replies")
+
+    assert [one.subject for one in (*heard, *wire.take(100, 0.2))] == [
+        "a.create.fake",
+        "b.create.fake",
+        "build.create.done",
+    ]
 
 
 @pytest.mark.parametrize("verb", ["create", "update", "get", "delete"])
