@@ -200,7 +200,7 @@ def _write_signs(graph: Graph, plan: Plan, loaded: Loaded, ledger: Ledger) -> li
         row.seen_at = ledger.now
         known = {"sent_at": row.sent_at or ledger.now, "resend_at": None}
         Component.objects.filter(pk=row.pk).update(seen_at=ledger.now, deadline_at=deadline_of(row), **known)
-    released = [rows[name].pk for name in plan.released]
+    released = [loaded.key(graph, name) for name in plan.released]
     if released:
         Component.objects.filter(pk__in=released).update(retry_at=None)
     for name, at in plan.queued.items():

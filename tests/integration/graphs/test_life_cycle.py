@@ -292,6 +292,21 @@ def test_a_failed_attempt_is_made_again_after_its_delay_and_kept(nats: Nats) -> 
     assert '"password": "x"' not in first.reply
 
 
+def test_a_doubled_reply_finds_what_hangs_from_it_due_to_be_sent_again(nats: Nats) -> None:
+    submit({"vpc::a": [], "net::a": ["vpc::a"]}, {"net::a": {"_attempts": 2, "_retry_delay_s": 10}})
+    nats.work()
+    done(nats, "vpc::a")
+    done(nats, "net::a", "errored", error="boom")
+    nats.now = NOW + timedelta(seconds=11)
+    done(nats, "vpc::a")
+    nats.work()
+    assert sent(nats) == ["vpc::a", "net::a", "net::a"]
+    assert (row("net::a").state, row("net::a").attempt, row("net::a").retry_at) == ("running", 2, None)
+    done(nats, "net::a")
+    assert Graph.objects.get().state == "completed"
+    assert_log_is_whole()
+
+
 def test_a_component_that_goes_well_at_once_keeps_no_attempts(nats: Nats) -> None:
     submit({"vpc::a": []})
     nats.work()
