@@ -1,7 +1,8 @@
 """Many agents that only say that they live: what that costs the control plane, and how soon a silent one is noticed.
 
-Real PostgreSQL, real Valkey, one control worker, the clock; the agents are simulated by one process
-that sends their heartbeats over the broker. The ratio is to a bare loop that writes as many rows, one commit each.
+Real PostgreSQL with durable commits, real Valkey, one control worker, the clock; the agents are simulated by one
+process that sends their heartbeats over the broker. The ratio is to a bare loop that writes as many rows, one commit
+each.
 
     make bench            or: .venv/bin/python benchmarks/agents.py [AGENTS] [SECONDS]
 """
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.commands import set_up_django
 from tests.support.processes import Processes
-from tests.support.servers import PostgresServer, ValkeyServer
+from tests.support.servers import DurablePostgresServer, ValkeyServer
 from tests.support.trust import enrolled, sealed
 from tests.support.wait import wait_until
 
@@ -34,11 +35,12 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class SimulatedAgents(threading.Thread):
     """Sends each agent's heartbeat once per interval, evenly spread over it; `silence(n)` makes one fall silent."""
 
-    def __init__(self, count: int, broker_url: str) -> None:
+    def __init__(self, count: int, broker_url: str, interval_s: float = INTERVAL_S) -> None:
         super().__init__(daemon=True)
         from celery import Celery
 
         self._app = Celery("agents", broker=broker_url, set_as_current=False)
+        self._interval_s = interval_s
         self._began_at = time.time()
         self._agents = set(range(count))
         self._over = threading.Event()
@@ -48,16 +50,16 @@ class SimulatedAgents(threading.Thread):
         while not self._over.is_set():
             round_at = time.monotonic()
             for position, agent in enumerate(sorted(self._agents)):
-                due_at = round_at + INTERVAL_S * position / len(self._agents)
+                due_at = round_at + self._interval_s * position / len(self._agents)
                 if self._over.wait(max(0.0, due_at - time.monotonic())):
                     return
                 self._beat(agent)
-            self._over.wait(max(0.0, round_at + INTERVAL_S - time.monotonic()))
+            self._over.wait(max(0.0, round_at + self._interval_s - time.monotonic()))
 
     def silence(self, agent: int) -> None:
         self._agents = self._agents - {agent}
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._over.set()
         self.join()
         self._app.close()
@@ -80,7 +82,7 @@ class SimulatedAgents(threading.Thread):
             slots=64,
         )
         text = sealed(heartbeat.host, HEARTBEAT_TASK, encode(heartbeat))
-        self._app.send_task(HEARTBEAT_TASK, args=[text], queue=HEARTBEAT_QUEUE, expires=10 * INTERVAL_S)
+        self._app.send_task(HEARTBEAT_TASK, args=[text], queue=HEARTBEAT_QUEUE, expires=10 * self._interval_s)
         self.sent += 1
 
 
@@ -132,7 +134,7 @@ def main() -> None:
     measured_s = float(sys.argv[2]) if len(sys.argv) > 2 else MEASURED_S
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        postgres = stack.enter_context(closing(PostgresServer()))
+        postgres = stack.enter_context(closing(DurablePostgresServer()))
         valkey = stack.enter_context(closing(ValkeyServer()))
         database_url = postgres.create_database()
         set_up_django(database_url, valkey.url, Path(folder))
@@ -147,7 +149,7 @@ def main() -> None:
             enrolled(f"host-{number}", f"simulated-{number}")
         agents = SimulatedAgents(count, valkey.url)
         agents.start()
-        stack.callback(agents.stop)
+        stack.callback(agents.close)
         all_here = Worker.objects.connected()
         wait_until(lambda: all_here.count() == count, JOIN_WITHIN_S, every_s=0.5, what=f"{count} agents to join")
         time.sleep(INTERVAL_S)

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -20,7 +20,6 @@ from kombu.exceptions import OperationalError
 from workers import keys
 from workers.core.attention import ORDER_LIFE_S
 from workers.core.envelope import CONTROL, Route, seal
-from workers.models import Worker
 from workers.protocol import RECEIVE_TASK, Order, Orders, chunks, encode
 
 logger = logging.getLogger(__name__)
@@ -52,14 +51,14 @@ class BrokerTransport:
 
     def send(self, orders: Mapping[str, Sequence[Order]]) -> None:
         try:
-            audiences, fences = keys.audiences(orders), fences_of(orders)
+            addresses = keys.addresses(orders)
         except DatabaseError as error:
             logger.warning("orders.not_sent hosts=%s error=%s", ",".join(orders), error)
             return
-        unknown = sorted(set(orders) - set(audiences))
+        unknown = sorted(set(orders) - set(addresses))
         if unknown:
             logger.warning("orders.not_sent hosts=%s error=they have no key that counts", ",".join(unknown))
-        self._send([(audience, fences.get(host, 0), orders[host]) for host, audience in audiences.items()])
+        self._send([(to.audience, to.fence, orders[host]) for host, to in addresses.items()])
 
     def tell(self, audience: str, order: Order) -> None:
         self._send([(audience, 0, [order])])
@@ -92,11 +91,6 @@ class BrokerTransport:
             expires=ORDER_LIFE_S,
             retry_policy=SEND_RETRY,
         )
-
-
-def fences_of(hosts: Iterable[str]) -> dict[str, int]:
-    """The fencing token of the session that holds each name."""
-    return dict(Worker.objects.filter(name__in=list(hosts)).values_list("name", "fence"))
 
 
 _transport: Transport = BrokerTransport()

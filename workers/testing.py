@@ -17,6 +17,7 @@ from django.test import TestCase
 from workers import dispatch, store
 from workers.agent.core.holding import Holding, NameLost
 from workers.agent.core.orders import DRAINING, STOPPED_BEFORE, refusal
+from workers.models import Worker
 from workers.protocol import (
     Accepted,
     Applied,
@@ -148,7 +149,7 @@ class FakeAgents:
             self.published += [(host, order) for order in batch]
             agent = self.agents.get(host)
             if agent is not None and agent.alive:
-                fence = dispatch.fences_of([host]).get(host, 0)
+                fence = Worker.objects.filter(name=host).values_list("fence", flat=True).first() or 0
                 envelope = encode(Orders(host=host, sent_at=0, orders=list(batch), fence=fence))
                 self._take_in(agent, decode_orders(envelope))
 

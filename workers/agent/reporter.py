@@ -64,6 +64,7 @@ class Reporter:
         self._beat_at = 0.0
         self._retry_at = 0.0
         self._failures = 0
+        self._kept_waiting = False  # there are reports that came while others were on their way
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
@@ -92,6 +93,7 @@ class Reporter:
         self._journal.applied(seq)
         with self._lock:
             self._window = self._window.applied(seq)
+        self._kept_waiting = self._journal.newest_seq() > seq
         self._wake.set()
 
     def _run(self) -> None:
@@ -124,7 +126,8 @@ class Reporter:
             self._beat()
         due_at = self._due_at(now)
         if due_at is not None and due_at <= now:
-            time.sleep(LINGER_S)
+            if not self._kept_waiting:
+                time.sleep(LINGER_S)
             self._send_reports(now)
 
     def _due_at(self, now: float) -> float | None:
@@ -146,6 +149,7 @@ class Reporter:
             return
         text = envelope(self._host, self._session, reports, time.time())
         last = reports[-1][0]
+        self._kept_waiting = False
         with self._lock:
             self._window = self._window.sent(last, now)
         self._publish(REPORTS_TASK, text, REPORTS_EXPIRE_S)

@@ -22,7 +22,7 @@ from workers.core.states import COMMAND
 from workers.models import Command
 from workers.store.holding import free
 from workers.store.orders import by_host, stop_order
-from workers.store.placing import place_after_commit
+from workers.store.placing import place_submitted
 from workers.store.rows import announce_ended, locked, record
 
 KEYS_PER_QUERY = 500
@@ -66,7 +66,7 @@ def submit_wanted(wanted: Sequence[Wanted], now: datetime, submitted_by: Any = N
             fresh = [row for row in fresh if row.id == known.get(row.idempotency_key or "", row).id]
         record(fresh, now, str(submitted_by or ""))
         if fresh:
-            place_after_commit(len(fresh), now)
+            place_submitted(len(fresh), now)
         return _all_same([known.get(row.idempotency_key or "", row) for row in rows], rows)
 
 

@@ -3,13 +3,14 @@
 Invariant: a command is sent under an attempt that its row already carries when the order leaves.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import random
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Q
 
 from scheduler_project.toolkit import events
@@ -25,6 +26,7 @@ from workers.store.holding import admit, free
 from workers.store.orders import by_host, run_order
 from workers.store.rows import BATCH_SIZE, announce_ended, claimed, event_of, locked, read_in_order, record
 
+logger = logging.getLogger(__name__)
 PLACED = ["state", "attempt", "worker", "reason", "scheduled_at", "accepted_at", "remind_at", "ack_by"]
 WAITING = ["reason", "remind_at"]
 PLACED_AT_ONCE_MAX = 50
@@ -36,29 +38,41 @@ def place_pending(now: datetime) -> bool:
 
     Where no worker takes work none is placed, and a batch at each tick is told so.
     """
-    waiting = due(now)
-    if not waiting.exists():
-        return False
+    return due(now).exists() and _place_first(now)
+
+
+def _place_first(now: datetime) -> bool:
     with transaction.atomic():
         crew = _muster()
         limit = crew.room()
-        return limit > 0 and _place(waiting, crew, limit, now, again_at=None) == limit and bool(crew.taking)
+        return limit > 0 and _place(due(now), crew, limit, now, again_at=None) == limit and bool(crew.taking)
 
 
-def place_after_commit(count: int, now: datetime) -> None:
-    """Has so many commands that are being submitted placed once the transaction has committed.
+def place_submitted(count: int, now: datetime) -> None:
+    """Has so many commands placed that the open transaction submits.
 
-    A few are placed by the submitter itself, which is quicker than any message; where that fails the sweeper does it.
+    A few are placed by the submitter itself, which is quicker than any message: in its own transaction, or after that
+    of its caller, who may hold it open for long. Where that fails the sweeper does it.
     """
     if count > PLACED_AT_ONCE_MAX:
         dispatch.wake_after_commit()
-    else:
+    elif connection.savepoint_ids:
         transaction.on_commit(partial(_place_at_once, now), robust=True)
+    else:
+        _try_to_place(now)
 
 
 def _place_at_once(now: datetime) -> None:
-    if place_pending(now):
-        dispatch.wake()
+    if _place_first(now):
+        dispatch.wake_after_commit()
+
+
+def _try_to_place(now: datetime) -> None:
+    """What was submitted stands, whatever hinders its being placed."""
+    try:
+        _place_at_once(now)
+    except Exception:
+        logger.exception("commands.not_placed")
 
 
 def tell_waiting(now: datetime) -> None:

@@ -26,14 +26,29 @@ from workers.units import handlers
 
 logger = logging.getLogger(__name__)
 STREAMS = frozenset({"stdout", "stderr"})
+UNREAD = (  # what is only for the agent, or for people: reading it costs as much as all the rest
+    "argv",
+    "env",
+    "stdin",
+    "cwd",
+    "on",
+    "user",
+    "memory_mb",
+    "cpu_seconds",
+    "open_files",
+    "priority",
+    "idempotency_key",
+    "array_index",
+    "created_at",
+)
 
 
 def apply_reports(envelope: Reports, now: datetime) -> None:
     """Applies one envelope and, after commit, tells the agent up to where it need not be kept."""
     if not envelope.reports:
         return
-    with transaction.atomic():
-        worker = Worker.objects.filter(name=envelope.host).first()
+    with transaction.atomic(savepoint=False):
+        worker = Worker.objects.filter(name=envelope.host).only("name", "session", "refused_session").first()
         if worker is None or worker.session != envelope.session:
             _refuse(worker, envelope, now)
             return
@@ -56,8 +71,8 @@ def apply_command_reports(host: str, reports: Sequence[Report], now: datetime) -
 def _reported_on(host: str, reports: Sequence[Report]) -> dict[str, Command]:
     """The commands by id, locked. Their worker, nearly always the one that reports, is read once for all."""
     ids = {id_of(report.unit) for report in reports}
-    rows = list(locked(Command.objects.filter(id__in=ids).defer("argv", "env", "stdin").order_by("id")))
-    workers = Worker.objects.in_bulk({row.worker_id for row in rows if row.worker_id})
+    rows = list(locked(Command.objects.filter(id__in=ids).defer(*UNREAD).order_by("id")))
+    workers = Worker.objects.only("name").in_bulk({row.worker_id for row in rows if row.worker_id})
     for row in rows:
         row.worker = workers.get(row.worker_id or "")
     return {row.id: row for row in rows}
@@ -86,7 +101,8 @@ def _hand_over(kind: str, host: str, reports: Sequence[Report], now: datetime) -
 
 def _acknowledge(envelope: Reports) -> None:
     """Last in the transaction: commands are locked before workers everywhere."""
-    worker = locked(Worker.objects.filter(name=envelope.host, session=envelope.session)).first()
+    rows = Worker.objects.filter(name=envelope.host, session=envelope.session)
+    worker = locked(rows.only("name", "applied_seq", "gap_seq")).first()
     if worker is None:
         return
     numbers = [numbered.seq for numbered in envelope.reports]

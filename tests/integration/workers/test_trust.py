@@ -207,7 +207,7 @@ def test_revoking_disconnects_at_once_and_nothing_counts_or_is_sent_any_more(
 
     worker = Worker.objects.get()
     assert (worker.state, worker.reason) == ("disconnected", "its key was revoked by root")
-    assert keys.audiences(["host-a"]) == {}
+    assert keys.addresses(["host-a"]) == {}
     assert isinstance(agents.told[-1][1], Rejected)
     assert refused() == {"revoked": 1}
     back = enrol(request_text(token("host-a")), agents, django_capture_on_commit_callbacks)
