@@ -35,7 +35,12 @@ def graph() -> Graph:
     )
     rows = [
         Component.objects.create(
-            graph=made, part=Part.CHANGE, component_id=name, state=state, document={"name": name, "token": "s3cret"}
+            graph=made,
+            part=Part.CHANGE,
+            component_id=name,
+            backend="nats",
+            state=state,
+            document={"name": name, "token": "s3cret"},
         )
         for name, state in [("vpc::main", "running"), ("network::web", "waiting")]
     ]

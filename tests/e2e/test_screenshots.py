@@ -9,7 +9,7 @@ from tests.support.system import System
 
 PICTURES = {
     f"{page}{scheme}.png"
-    for page in ("home", "graph", "topology", "hosts", "command", "admin")
+    for page in ("home", "graph", "time", "topology", "hosts", "command", "admin")
     for scheme in ("", "-dark")
 }
 

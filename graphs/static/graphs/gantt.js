@@ -81,7 +81,7 @@ export class Gantt {
 
   arrange() {
     const shown = inOrder([...this.known.values()].filter(({ component_id: id }) => this.wanted(id)));
-    this.note.replaceChildren(...legend(this.critical.size, this.started));
+    this.note.replaceChildren(...legend(this.critical.size, this.started, this.ended));
     this.rows.show(shown);
     this.paint();
   }
@@ -144,13 +144,13 @@ function tick({ at, words }) {
   return mark;
 }
 
-function legend(critical, started) {
+function legend(critical, started, ended) {
   if (!started) return ["Nothing has started yet."];
   const swatch = (colour) => {
     const one = Object.assign(document.createElement("span"), { className: "swatch" });
     one.style.background = `var(--${colour})`;
     return one;
   };
-  const path = `◆ the chain of ${critical} that took until the end`;
+  const path = `◆ the chain of ${critical} that ${ended ? "took until the end" : "takes longest so far"}`;
   return [path, swatch("line"), "ready, not started", swatch("amber"), "being sent", swatch("blue"), "running"];
 }

@@ -6,7 +6,7 @@ import { ways } from "./grouping.js";
 import { List } from "./list.js";
 import { Panel } from "./panel.js";
 import { Picture } from "./picture.js";
-import { showCounts, showGraph } from "./standing.js";
+import { after, showCounts, showGraph } from "./standing.js";
 import { View } from "./view.js";
 
 const AGAIN_MS = 3000;
@@ -22,6 +22,7 @@ const panel = new Panel(document.getElementById("about"), page.dataset, { select
 const gantt = new Gantt(document.getElementById("time"), select);
 const view = new View({ graph: () => picture.drawing.fit(), list: showList, time: showList });
 const early = [];
+let graph = null;
 let edges = [];
 let number = 0;
 let shape = "";
@@ -58,7 +59,8 @@ function take(whole) {
   number = whole.number;
   components.clear();
   for (const one of whole.components) components.set(one.id, one);
-  showGraph(whole.graph);
+  graph = whole.graph;
+  showGraph(graph);
   showCounts(components);
 }
 
@@ -94,7 +96,11 @@ function follow(event) {
   const known = components.get(event.data.component);
   if (known && event.data.state) change(known, event.data, event.message, event.at);
   else if (known) panel.againFor(known.id);
-  else fetchSoon();
+  else {
+    graph = after(graph, event);
+    showGraph(graph);
+    fetchSoon();
+  }
 }
 
 function change(known, { state, attempt, needs_attention: attention }, reason, at) {
@@ -183,5 +189,5 @@ document.addEventListener("keydown", ({ key }) => {
   if (key === "Escape" && selected && !document.querySelector("dialog[open]")) select(null);
 });
 document.addEventListener("acted", fetchSoon);
-onEvent((event) => (fetching ? early.push(event) : follow(event)));
+onEvent((event) => (fetching || !graph ? early.push(event) : follow(event)));
 fetchSoon();

@@ -1,6 +1,7 @@
 // What the head of a graph's page tells: the graph's own state, how long it took, and its components by state.
 import { inWords, showTimes } from "../scheduler/times.js";
 
+const OVER = ["completed", "errored", "cancelled"];
 const BAR = ["completed", "errored", "cancelled", "skipped", "running"];
 
 export function showGraph(graph) {
@@ -15,9 +16,18 @@ export function showGraph(graph) {
   showTook(document.getElementById("graph-took"), graph);
 }
 
+/** The graph after an event of its own, as far as the event tells. */
+export function after(graph, { name, message, at }) {
+  const state = name.replace("graph.", "");
+  if (state === "paused" || state === "unpaused") return { ...graph, paused_at: state === "paused" ? at : null };
+  if (!["running", ...OVER].includes(state)) return graph;
+  const ended = OVER.includes(state) ? at : null;
+  return { ...graph, state, reason: message, started_at: graph.started_at ?? at, ended_at: ended };
+}
+
 /** Which verbs make sense for a graph as it stands. */
 function offered({ state, paused_at: paused }) {
-  const over = ["completed", "errored", "cancelled"].includes(state);
+  const over = OVER.includes(state);
   return { cancel: !over, pause: !over && !paused, unpause: !over && paused, resume: over && state !== "completed" };
 }
 
