@@ -7,6 +7,7 @@ bridges share one queue group.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -56,6 +57,7 @@ PROGRESS_SUBJECTS = (f"*.*.*{PROGRESS_ENDING}",)
 BATCH = 500
 IDLE_S = 1.0
 MARK_WITHIN_S = 0.02
+MARK_AT_LATEST_S = 0.5
 UNMARKED_MAX = 2000
 DATABASE_WAIT_S = 1.0
 STOP_S = 10.0
@@ -108,6 +110,7 @@ class Bridge:
         self._on_failure = on_failure
         self._presence = Presence()
         self._unmarked: list[Send] = []
+        self._unmarked_since_s = 0.0
         self._asked = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
@@ -180,7 +183,8 @@ class Bridge:
         for start in starts:
             self._start_graph(start)
         self._link.settled(messages)
-        self._mark_sent()
+        if not messages or self._marks_are_due():
+            self._mark_sent()
         if not messages or starts or self._asked.is_set() or _any_bounded():
             self._asked.clear()
             self.push()
@@ -258,9 +262,8 @@ class Bridge:
             store.refuse_sends([(send, why.format(size, limit)) for send, size in large], self._clock())
         fits = [(send, message) for send, message in messages if len(message.data) <= limit]
         if fits and self._publish([message for _, message in fits]):
+            self._unmarked_since_s = self._unmarked_since_s if self._unmarked else time.monotonic()
             self._unmarked += [send for send, _ in fits]
-        if len(self._unmarked) >= UNMARKED_MAX:
-            self._mark_sent()
         return claimed.more
 
     def _forget_answered(self, replies: Iterable[Reply]) -> None:
@@ -276,6 +279,11 @@ class Bridge:
             if (send.graph_id, send.component_id, None) not in told
             and (send.graph_id, send.component_id, send.attempt) not in told
         ]
+
+    def _marks_are_due(self) -> bool:
+        """Whether what was sent goes unmarked for too long, as replies to other things keep coming."""
+        late = bool(self._unmarked) and time.monotonic() - self._unmarked_since_s > MARK_AT_LATEST_S
+        return late or len(self._unmarked) >= UNMARKED_MAX
 
     def _mark_sent(self) -> None:
         """Marks what the server has and nobody has answered yet, so that it is not sent again."""

@@ -7,7 +7,7 @@ sent by the process that claimed them; those that are not marked as sent in time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -22,9 +22,9 @@ from graphs.providers import alias_of, component_faults, provider
 from graphs.providers.base import Send
 from graphs.store.gates import lock, ready_rows
 from graphs.store.ledger import Ledger
-from graphs.store.rows import LostRace, in_graphs, moved, swap
+from graphs.store.rows import in_graphs, moved, swaps
 from graphs.store.times import deadline_of
-from scheduler_project.toolkit.bulk import update_rows
+from scheduler_project.toolkit.bulk import update_rows, updates
 
 CLAIM_BATCH = 500
 STARTED = (
@@ -53,16 +53,16 @@ def claim_ready(ledger: Ledger, backends: Sequence[str]) -> Claimed:
     if not open_graphs or not backends:
         return Claimed()
     gate = lock(backends, ledger)
-    rows, more = ready_rows(gate, open_graphs, CLAIM_BATCH, ledger.now)
+    rows, more = ready_rows(gate, open_graphs, CLAIM_BATCH, ledger)
     if not rows:
         return Claimed()
     started, failed = _prepare(rows, ledger.graphs)
-    _write_started(started, ledger.now)
-    _write_failed(failed, ledger.now)
+    _write_started(started, ledger)
+    _write_failed(failed, ledger)
     claimed = [one.row for one in started]
     _count(ledger, claimed, failed)
     ledger.tell(*(moved(row, "waiting") for row in (*claimed, *failed)))
-    return Claimed(tuple(_start_here(started, ledger.now)), more, any=True)
+    return Claimed(tuple(_start_here(started, ledger)), more, any=True)
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,9 @@ def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[st
     }
 
 
-def _write_started(started: Sequence[_Started], now: datetime) -> None:
+def _write_started(started: Sequence[_Started], ledger: Ledger) -> None:
     """Compare-and-set of state and attempt. What templates gave is kept with the row."""
+    now = ledger.now
     by_attempt: dict[int, list[Component]] = defaultdict(list)
     resend_at = now + timedelta(seconds=settings.GRAPH_RESEND_S)
     for one in started:
@@ -137,15 +138,14 @@ def _write_started(started: Sequence[_Started], now: datetime) -> None:
     for attempt, rows in by_attempt.items():
         for row in rows:
             row.state, row.reason, row.attempt, row.decided_by = "running", "", attempt + 1, ""
-        if update_rows(rows, STARTED, still={"state": "waiting", "attempt": attempt}) != len(rows):
-            raise LostRace
-    update_rows([one.row for one in started if one.filled_in], FILLED_IN)
+        ledger.later(updates(rows, STARTED, still={"state": "waiting", "attempt": attempt}))
+    ledger.later(updates([one.row for one in started if one.filled_in], FILLED_IN))
 
 
-def _write_failed(failed: Sequence[Component], now: datetime) -> None:
+def _write_failed(failed: Sequence[Component], ledger: Ledger) -> None:
     for row in failed:
         row.state, row.decided_by, row.silent = "errored", "", False
-    swap([(row, "waiting") for row in failed], {"ended_at": now, "deadline_at": None})
+    ledger.later(swaps([(row, "waiting") for row in failed], {"ended_at": ledger.now, "deadline_at": None}))
 
 
 def _count(ledger: Ledger, started: Sequence[Component], failed: Sequence[Component]) -> None:
@@ -160,7 +160,7 @@ def _count(ledger: Ledger, started: Sequence[Component], failed: Sequence[Compon
         ledger.alter(graph)
 
 
-def _start_here(started: Sequence[_Started], now: datetime) -> list[Send]:
+def _start_here(started: Sequence[_Started], ledger: Ledger) -> list[Send]:
     """Starts what providers start in this transaction. Returns what is to be sent after it."""
     sends: dict[str, list[Send]] = defaultdict(list)
     rows = {one.row.pk: one.row for one in started}
@@ -171,7 +171,8 @@ def _start_here(started: Sequence[_Started], now: datetime) -> list[Send]:
         if not provider(alias).supports_transaction:
             elsewhere += batch
             continue
-        for pk, handle in provider(alias).start(batch, now).items():
+        ledger.flush()
+        for pk, handle in provider(alias).start(batch, ledger.now).items():
             rows[pk].handle = handle
         update_rows([rows[send.pk] for send in batch], ["handle"])
     return elsewhere

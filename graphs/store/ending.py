@@ -13,8 +13,9 @@ from graphs.core.states import GRAPH
 from graphs.models import Component, Edge, Graph, Part
 from graphs.signals import graphs_ended
 from graphs.store.rows import moved
-from scheduler_project.toolkit.bulk import update_rows
+from scheduler_project.toolkit.bulk import update_rows, updates
 from scheduler_project.toolkit.events import NewEvent
+from scheduler_project.toolkit.statements import Statement, together
 
 SILENT_SOURCES = ("topology", "graph")
 """Graphs of our own topologies and inside other graphs are not announced: nobody outside has started them."""
@@ -89,4 +90,9 @@ def needed_by(graph: Graph) -> dict[str, list[str]]:
 
 def write_blockers(blockers: dict[int, int]) -> None:
     """Writes new numbers of blockers by primary key."""
-    update_rows([Component(pk=key, blockers=value) for key, value in blockers.items()], ["blockers"])
+    together(blocker_updates(blockers))
+
+
+def blocker_updates(blockers: dict[int, int]) -> list[Statement]:
+    """The statements of `write_blockers`."""
+    return updates([Component(pk=key, blockers=value) for key, value in blockers.items()], ["blockers"])

@@ -8,12 +8,20 @@ from typing import Any
 from graphs.core import words
 from graphs.core.merge import effects, touched_ids
 from graphs.models import Component, Part
-from graphs.store.rows import batches, components_by_id
-from scheduler_project.toolkit.bulk import insert_rows, update_rows
+from graphs.store.ledger import Ledger
+from graphs.store.rows import Key, batches, components_by_id
+from scheduler_project.toolkit.bulk import inserts, updates
 from scheduler_project.toolkit.events import NewEvent
 
 TEXT_KEYS = {"type": words.TYPE_KEY, "provider": words.PROVIDER_KEY, "verb": words.VERB_KEY}
-Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What exists under the keys that were `asked` for already."""
+
+    asked: frozenset[Key] = frozenset()
+    rows: Sequence[Component] = ()
 
 
 @dataclass
@@ -40,9 +48,9 @@ class Existing:
             self.removed.append(row.pk)
 
 
-def change_what_exists(completed: Sequence[Component]) -> list[NewEvent]:
+def change_what_exists(completed: Sequence[Component], known: Known, ledger: Ledger) -> list[NewEvent]:
     """Writes the effects of completed changes, in their order. Returns events of what could not be kept."""
-    existing = _load(completed)
+    existing = _load(completed, known)
     events: list[NewEvent] = []
     for row in completed:
         subject = f"graph:{row.graph_id}"
@@ -56,14 +64,16 @@ def change_what_exists(completed: Sequence[Component]) -> list[NewEvent]:
             NewEvent("component.found_ignored", subject, why, "warning", {"component": row.component_id})
             for why in outcome.refused
         ]
-    _save(existing)
+    _save(existing, ledger)
     return events
 
 
-def _load(completed: Sequence[Component]) -> Existing:
+def _load(completed: Sequence[Component], known: Known) -> Existing:
     existing = Existing()
+    for row in known.rows:
+        existing.present[row.graph_id][row.component_id] = row
     keys = {(row.graph_id, one) for row in completed for one in touched_ids(row.verb, row.component_id, row.document)}
-    for batch in batches(sorted(keys)):
+    for batch in batches(sorted(keys - known.asked)):
         for row in components_by_id(Part.EXISTS, batch):
             existing.present[row.graph_id][row.component_id] = row
     return existing
@@ -74,10 +84,10 @@ def _touched(existing: Existing, row: Component) -> dict[str, Component]:
     return {name: present[name] for name in touched_ids(row.verb, row.component_id, row.document) if name in present}
 
 
-def _save(existing: Existing) -> None:
+def _save(existing: Existing, ledger: Ledger) -> None:
     rows = list(existing.kept.values())
     known = [row for row in rows if row.pk is not None]
-    insert_rows([row for row in rows if row.pk is None])
-    update_rows(known, ["document", *TEXT_KEYS])
+    ledger.later(inserts([row for row in rows if row.pk is None]))
+    ledger.later(updates(known, ["document", *TEXT_KEYS]))
     if existing.removed:
         Component.objects.filter(pk__in=existing.removed).delete()

@@ -39,7 +39,7 @@ def forget(now: datetime) -> None:
     with transaction.atomic():
         answers = forgetting_graphs.send(sender=Graph, graph_ids=ids)
         needed = {graph_id for _, answer in answers for graph_id in answer or ()}
-        over = [graph.pk for graph in locked(set(ids) - needed).values() if graph.state in GRAPH.final]
+        over = [graph.pk for graph in locked(set(ids) - needed)[0].values() if graph.state in GRAPH.final]
         if _empty(over):
             Graph.objects.filter(pk__in=over).only("pk").delete()
             log.info("graphs.forgotten count=%d", len(over))

@@ -14,7 +14,7 @@ from graphs.models import Circuit, Component, Graph, ProviderLimit
 from graphs.providers import provider
 from graphs.store import circuits
 from graphs.store.ledger import Ledger
-from scheduler_project.toolkit.statements import among, read, several
+from scheduler_project.toolkit.statements import among, instances, selecting, several
 
 READY = """
 SELECT {columns} FROM graphs_component
@@ -58,6 +58,8 @@ def look(backends: Sequence[str], now: datetime) -> Gate:
 def lock(backends: Sequence[str], ledger: Ledger) -> Gate:
     """The gate, with bounded providers locked until the transaction ends."""
     bounded = [alias for alias in backends if provider(alias).at_once]
+    if bounded or ledger.silent_providers:
+        ledger.flush()
     for alias in sorted(bounded):
         ProviderLimit.objects.get_or_create(alias=alias)
     if bounded and connection.features.has_select_for_update:
@@ -78,20 +80,20 @@ def _room(backends: Sequence[str]) -> dict[str, int]:
     return {alias: bound - running.filter(backend=alias)[:bound].count() for alias, bound in bounds.items()}
 
 
-def ready_rows(gate: Gate, graphs: Mapping[str, Graph], limit: int, now: datetime) -> tuple[list[Component], bool]:
+def ready_rows(gate: Gate, graphs: Mapping[str, Graph], limit: int, ledger: Ledger) -> tuple[list[Component], bool]:
     """At most about `limit` components to start in these locked graphs, and whether there may be more."""
     found: list[Component] = []
     more = False
     shut = [*gate.shut, *(circuit.pk for circuit in gate.trial)]
     for group in _alike(graphs):
         places = group.places
-        rows = _trials(gate, group, now)
+        rows = _trials(gate, group, ledger.now)
         for aliases, room in _shares(gate):
             left = limit - len(found) - len(rows)
             bounds = [left, room, None if places is None else places - len(rows)]
             count = min(bound for bound in bounds if bound is not None)
             if count > 0:
-                some = _ready(group, aliases, shut, count)
+                some = _ready(group, aliases, shut, count, ledger)
                 more = more or len(some) == left
                 rows += some
         found += rows
@@ -101,7 +103,7 @@ def ready_rows(gate: Gate, graphs: Mapping[str, Graph], limit: int, now: datetim
     return found, more
 
 
-def _ready(group: _Group, backends: Sequence[str], shut: Sequence[str], limit: int) -> list[Component]:
+def _ready(group: _Group, backends: Sequence[str], shut: Sequence[str], limit: int, ledger: Ledger) -> list[Component]:
     """What is ready in the graphs of a group for these providers, in the order of the edges that lead to it."""
     sql = READY.replace("{graphs}", among("graph_id") if len(group.graph_ids) > 1 else "graph_id = %s")
     sql = sql.replace("{backends}", among("backend"))
@@ -114,7 +116,8 @@ def _ready(group: _Group, backends: Sequence[str], shut: Sequence[str], limit: i
     if shut:
         conditions += f" AND NOT ({among('provider')})"
         values.append(several(shut))
-    return read(Component, sql.replace("{conditions}", conditions), [*values, limit])
+    statement = selecting(Component, sql.replace("{conditions}", conditions), [*values, limit])
+    return instances(Component, ledger.find(statement).rows)
 
 
 def _trials(gate: Gate, group: _Group, now: datetime) -> list[Component]:

@@ -5,7 +5,7 @@ row is locked from before the first until the transaction ends, and the number o
 else takes a number between, and a transaction that is rolled back takes none.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -13,13 +13,14 @@ from typing import Any
 
 from django.db import transaction
 
+from graphs.core.ends import must_look
 from graphs.core.states import COMPONENT
 from graphs.models import Graph
 from graphs.store.ending import end_if_over
-from graphs.store.rows import locked
-from scheduler_project.toolkit.bulk import update_rows
-from scheduler_project.toolkit.events import NewEvent, record
-from scheduler_project.toolkit.statements import use_keys
+from graphs.store.rows import carry_out, locked
+from scheduler_project.toolkit.bulk import updates
+from scheduler_project.toolkit.events import NewEvent, recording
+from scheduler_project.toolkit.statements import Outcome, Statement
 
 SAVED = (
     *COMPONENT.states,
@@ -31,16 +32,35 @@ SAVED = (
 class Ledger:
     """The locked graphs of a transaction by id. Whoever alters one says so with `alter`, and tells events with `tell`.
 
-    `silent_providers`: whether there are any that did not answer of late.
+    `silent_providers`: whether there are any that did not answer of late. `beside`: what was read with the graphs.
     """
 
-    def __init__(self, graphs: Mapping[str, Graph], now: datetime) -> None:
+    def __init__(self, graphs: Mapping[str, Graph], now: datetime, beside: Sequence[Outcome] = ()) -> None:
         self.graphs = graphs
         self.now = now
+        self.beside = beside
         self.silent_providers = any(getattr(graph, "silent_providers", False) for graph in graphs.values())
         self._altered: dict[str, Graph] = {}
         self._told: dict[str, Graph] = {}
         self._events: list[NewEvent] = []
+        self._later: list[Statement] = []
+
+    def later(self, statements: Sequence[Statement]) -> None:
+        """Has these run with the next that must be waited for, and at the end of the transaction at the latest.
+
+        Whoever reads in this transaction what they write asks with `find`, or calls `flush` before.
+        """
+        self._later += statements
+
+    def flush(self) -> None:
+        """Runs what was left for later. Raises LostRace."""
+        statements, self._later = self._later, []
+        carry_out(statements)
+
+    def find(self, statement: Statement) -> Outcome:
+        """What a statement finds when all that was left for later is done. Raises LostRace."""
+        statements, self._later = [*self._later, statement], []
+        return carry_out(statements)[-1]
 
     def tell(self, *events: NewEvent) -> None:
         """These things happened, in this order. An event of a graph is numbered in its graph's own log."""
@@ -61,18 +81,24 @@ class Ledger:
 
     def close(self) -> None:
         """Ends the altered graphs that are over, and writes all that is to be written."""
+        if any(must_look(graph.standing) for graph in self._altered.values()):
+            self.flush()
         for graph in self._altered.values():
             self.tell(*end_if_over(graph, self.now))
             graph.version += 1
-        update_rows(list((self._told | self._altered).values()), SAVED)
-        record(self._events, self.now)
+        self.later(updates(list((self._told | self._altered).values()), SAVED))
+        self.later(recording(self._events, self.now))
+        self.flush()
 
 
 @contextmanager
-def writing(graph_ids: Any, now: datetime) -> Iterator[Ledger]:
-    """A transaction on these graphs, locked; those that do not exist are not in the ledger."""
+def writing(graph_ids: Any, now: datetime, beside: Sequence[Statement] = ()) -> Iterator[Ledger]:
+    """A transaction on these graphs, locked; those that do not exist are not in the ledger.
+
+    What `beside` asks is read under the locks, and in one exchange with them.
+    """
     with transaction.atomic():
-        use_keys()
-        ledger = Ledger(locked(graph_ids), now)
+        graphs, found = locked(graph_ids, beside)
+        ledger = Ledger(graphs, now, found)
         yield ledger
         ledger.close()

@@ -17,7 +17,7 @@ from graphs.store.gates import look
 from graphs.store.hints import hint_bridge
 from graphs.store.ledger import writing
 from graphs.store.rows import BATCH, GRAPHS_PER_TRANSACTION, batches
-from graphs.store.settling import reported_rows, settle
+from graphs.store.settling import reading, settle, settle_reported
 from graphs.store.times import note_begun
 from scheduler_project.toolkit.events import NewEvent
 from workers.models import Command
@@ -45,10 +45,10 @@ def apply_replies(replies: Sequence[Reply], backends: Sequence[str], now: dateti
     for batch in batches(replies, BATCH):
         for graph_ids in batches(sorted({reply.graph_id for reply in batch}), GRAPHS_PER_TRANSACTION):
             part = [reply for reply in batch if reply.graph_id in set(graph_ids)]
-            with writing(graph_ids, now) as ledger:
+            with writing(graph_ids, now, reading(part)) as ledger:
                 ledger.tell(*_unknown([reply for reply in part if reply.graph_id not in ledger.graphs]))
                 known = [reply for reply in part if reply.graph_id in ledger.graphs]
-                settle(ledger, known, reported_rows(known))
+                settle_reported(ledger, known)
                 claimed = claim_ready(ledger, backends)
             sends += claimed.sends
             more = more or claimed.more

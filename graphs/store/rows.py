@@ -12,34 +12,49 @@ from django.db.models import Q
 
 from graphs.core.states import COMPONENT
 from graphs.models import Component, Graph, Part
-from scheduler_project.toolkit.bulk import table_of, update_rows
+from scheduler_project.toolkit.bulk import table_of, updates
 from scheduler_project.toolkit.errors import SchedulerError
 from scheduler_project.toolkit.events import NewEvent
-from scheduler_project.toolkit.statements import among, looked_up, read, several
+from scheduler_project.toolkit.statements import (
+    Outcome,
+    Statement,
+    among,
+    instances,
+    looked_up,
+    selecting,
+    several,
+    together,
+    using_keys,
+)
 
 BATCH = 500
 LOCK = """
 SELECT {columns}, EXISTS (SELECT 1 FROM graphs_circuit)
 FROM graphs_graph WHERE {these} ORDER BY id {lock}
 """
-OF_ID = "graph_id = given.column1 AND component_id = given.column2 AND part = %s"
+OF_KEY = "{0}.graph_id = given.column1 AND {0}.component_id = given.column2 AND {0}.part = given.column3"
 MOVED = ("state", "reason", "decided_by", "silent")
 GRAPHS_PER_TRANSACTION = 100
 Item = TypeVar("Item")
+Key = tuple[str, str]
 
 
 class LostRace(SchedulerError):
     """A row changed under the lock of its graph; nothing was written. Trying again reads it anew."""
 
 
-def locked(graph_ids: Iterable[str]) -> dict[str, Graph]:
+def locked(graph_ids: Iterable[str], beside: Sequence[Statement] = ()) -> tuple[dict[str, Graph], list[Outcome]]:
     """These graphs, locked until the transaction ends; always in the same order, so that two writers never cross.
 
-    Each has `silent_providers`: whether there are any that did not answer of late.
+    Each has `silent_providers`: whether there are any that did not answer of late. Then what the statements `beside`
+    have found under the locks.
     """
     lock = " FOR NO KEY UPDATE OF graphs_graph" if connection.features.has_select_for_update else ""
     sql = LOCK.format(columns="{columns}", these=among("id"), lock=lock)
-    return {graph.pk: graph for graph in read(Graph, sql, [several(graph_ids)], also=["silent_providers"])}
+    asked = [*using_keys(), selecting(Graph, sql, [several(graph_ids)]), *beside]
+    found = together(asked)[-1 - len(beside) :]
+    graphs = instances(Graph, found[0].rows, also=["silent_providers"])
+    return {graph.pk: graph for graph in graphs}, found[1:]
 
 
 def in_graphs(ids_by_graph: Mapping[str, Iterable[str]]) -> Q:
@@ -48,15 +63,23 @@ def in_graphs(ids_by_graph: Mapping[str, Iterable[str]]) -> Q:
     return reduce(or_, terms, Q(pk__in=()))
 
 
-def components_by_id(part: Part, keys: Iterable[tuple[str, str]]) -> list[Component]:
+def components_by_id(part: Part, keys: Iterable[Key]) -> list[Component]:
     """The components of one part under these pairs of graph and component id."""
     rows = sorted(keys)
-    if not rows:
-        return []
-    types = [Component._meta.get_field(name) for name in ("graph_id", "component_id")]
-    given, values = table_of(types, rows)
-    sql = f"SELECT {{columns}} FROM {looked_up('graphs_component', OF_ID, given)}"  # noqa: S608
-    return read(Component, sql, [*values, part.value])
+    return instances(Component, together([selecting_by_id([part], rows)])[0].rows) if rows else []
+
+
+def selecting_by_id(parts: Sequence[Part], keys: Iterable[Key]) -> Statement:
+    """The components of these parts under these pairs of graph and component id, as a statement."""
+    given, values = given_keys(parts, keys)
+    sql = f"SELECT {{columns}} FROM {looked_up('graphs_component', OF_KEY.format('graphs_component'), given)}"  # noqa: S608
+    return selecting(Component, sql, values)
+
+
+def given_keys(parts: Sequence[Part], keys: Iterable[Key]) -> tuple[str, list[Any]]:
+    """Pairs of graph and component id, in each part, as the table of a statement, and what is passed for it."""
+    types = [Component._meta.get_field(name) for name in ("graph_id", "component_id", "part")]
+    return table_of(types, [(*key, part.value) for key in sorted(keys) for part in parts])
 
 
 def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
@@ -82,9 +105,24 @@ def swap(
 
     So are `fields` of the rows written, and `values` into all. Raises LostRace where a row is in another state.
     """
+    carry_out(swaps(rows, values, fields))
+
+
+def swaps(
+    rows: Sequence[tuple[Component, str]], values: Mapping[str, Any] | None = None, fields: Sequence[str] = ()
+) -> list[Statement]:
+    """The statements of `swap`."""
     by_state: dict[str, list[Component]] = defaultdict(list)
     for row, before in rows:
         by_state[before].append(row)
-    for before, alike in by_state.items():
-        if update_rows(alike, [*MOVED, *fields], values, still={"state": before}) != len(alike):
+    found = (updates(rows, [*MOVED, *fields], values, {"state": before}) for before, rows in by_state.items())
+    return [statement for statements in found for statement in statements]
+
+
+def carry_out(statements: Sequence[Statement]) -> list[Outcome]:
+    """Runs statements together. Raises LostRace where one has not written the rows that it was to write."""
+    outcomes = together(statements)
+    for statement, outcome in zip(statements, outcomes, strict=True):
+        if statement.writes not in (None, outcome.count):
             raise LostRace
+    return outcomes

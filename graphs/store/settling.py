@@ -5,7 +5,7 @@ from them.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,17 +20,29 @@ from graphs.models import Component, Graph, Part
 from graphs.providers import provider
 from graphs.store.attempts import keep_attempts
 from graphs.store.circuits import note_answers
-from graphs.store.ending import write_blockers
-from graphs.store.existing import change_what_exists
+from graphs.store.ending import blocker_updates
+from graphs.store.existing import Known, change_what_exists
 from graphs.store.ledger import Ledger
-from graphs.store.rows import components_by_id, moved, swap
+from graphs.store.rows import OF_KEY, Key, given_keys, moved, selecting_by_id, swaps
 from graphs.store.times import deadline_of, resendable
 from scheduler_project.toolkit.bulk import table_of
 from scheduler_project.toolkit.events import NewEvent
-from scheduler_project.toolkit.statements import looked_up, read_values
+from scheduler_project.toolkit.statements import (
+    Outcome,
+    Statement,
+    instances,
+    looked_up,
+    selecting,
+    together,
+    values_of,
+)
 
 OF_DEPENDANTS = ("id", "component_id", "state", "blockers", "rule", "policy", "retry_at")
-DEPENDANTS = "SELECT {columns}, source_id FROM {found} WHERE part = 'changes' ORDER BY graphs_edge.id"
+DEPENDANTS = """
+SELECT {columns}, source.graph_id, source.component_id
+FROM {found} WHERE graphs_component.part = 'changes' ORDER BY graphs_edge.id
+"""
+NOTHING = Outcome(0, [])
 Keyed = dict[str, dict[str, Component]]
 
 
@@ -77,10 +89,33 @@ class Settled:
 
 def settle(ledger: Ledger, replies: Sequence[Reply], rows: Sequence[Component]) -> list[Ignored]:
     """Applies replies, and deadlines of `rows`, to locked graphs. Returns what had no effect."""
+    found = together([_hanging_from(rows)])[0] if rows else NOTHING
+    ignored = _settle(ledger, replies, _loaded(rows, found), Known())
+    ledger.flush()
+    return ignored
+
+
+def settle_reported(ledger: Ledger, replies: Sequence[Reply]) -> None:
+    """The same with the rows that `reading` has found. What it writes is written later."""
+    if not replies:
+        return
+    found, hanging = ledger.beside
+    rows = instances(Component, found.rows)
+    asked = frozenset((reply.graph_id, reply.report.component_id) for reply in replies)
+    known = Known(asked, [row for row in rows if row.part == Part.EXISTS])
+    _settle(ledger, replies, _loaded([row for row in rows if row.part == Part.CHANGE], hanging), known)
+
+
+def reading(replies: Sequence[Reply]) -> list[Statement]:
+    """Asks for the components that replies speak of, in both parts, and for what hangs from them."""
+    keys = {(reply.graph_id, reply.report.component_id) for reply in replies}
+    return [selecting_by_id([Part.CHANGE, Part.EXISTS], keys), _hanging_from_keys(keys)]
+
+
+def _settle(ledger: Ledger, replies: Sequence[Reply], loaded: Loaded, known: Known) -> list[Ignored]:
     by_graph: dict[str, list[Reply]] = defaultdict(list)
     for reply in replies:
         by_graph[reply.graph_id].append(reply)
-    loaded = _load(rows)
     settled: list[Settled] = []
     ignored: list[Ignored] = []
     notes: list[NewEvent] = []
@@ -93,38 +128,45 @@ def settle(ledger: Ledger, replies: Sequence[Reply], rows: Sequence[Component]) 
         notes += _write_signs(graph, plan, loaded, ledger)
         quiet += [loaded.rows[graph.pk][name] for name in plan.attention]
         if not plan.empty:
-            _count(graph, plan, loaded)
+            _count(graph, plan, loaded, ledger)
             ledger.alter(graph)
-    _write(settled, ledger.now)
-    notes += change_what_exists([one.row for one in settled if one.row.state == "completed"])
+    _write(settled, ledger)
+    notes += change_what_exists([one.row for one in settled if one.row.state == "completed"], known, ledger)
     keep_attempts(settled, ledger)
     notes += note_answers(settled, quiet, ledger)
     ledger.tell(*(moved(one.row, one.before) for one in settled), *notes)
     return ignored
 
 
-def reported_rows(replies: Sequence[Reply]) -> list[Component]:
-    """The changes that replies speak of, with their documents."""
-    return components_by_id(Part.CHANGE, {(reply.graph_id, reply.report.component_id) for reply in replies})
+def _hanging_from_keys(keys: Iterable[Key]) -> Statement:
+    """What depends on the changes with these keys."""
+    given, values = given_keys([Part.CHANGE], keys)
+    source = looked_up("graphs_component", OF_KEY.format("source"), given, "source")
+    return _dependants(source, values)
 
 
-def _load(rows: Sequence[Component]) -> Loaded:
+def _hanging_from(rows: Sequence[Component]) -> Statement:
+    """What depends on these changes."""
+    given, values = table_of([Component._meta.pk], [[row.pk] for row in rows])
+    return _dependants(looked_up("graphs_component", "source.id = given.column1", given, "source"), values)
+
+
+def _dependants(source: str, values: Sequence[Any]) -> Statement:
+    edges = looked_up("graphs_edge", "source_id = source.id", source)
+    found = looked_up("graphs_component", "graphs_component.id = destination_id", edges)
+    return selecting(Component, DEPENDANTS.replace("{found}", found), values, OF_DEPENDANTS)
+
+
+def _loaded(rows: Sequence[Component], hanging: Outcome) -> Loaded:
     loaded = Loaded()
-    by_pk = {row.pk: row for row in rows}
     for row in rows:
         loaded.rows[row.graph_id][row.component_id] = row
-    if not by_pk:
-        return loaded
-    given, values = table_of([Component._meta.pk], [[pk] for pk in by_pk])
-    edges = looked_up("graphs_edge", "source_id = given.column1", given)
-    sql = DEPENDANTS.replace("{found}", looked_up("graphs_component", "graphs_component.id = destination_id", edges))
-    for pk, name, state, blockers, rule, policy, retry_at, source_id in read_values(
-        Component, OF_DEPENDANTS, sql, values
+    for pk, name, state, blockers, rule, policy, retry_at, graph_id, source in values_of(
+        Component, OF_DEPENDANTS, hanging.rows
     ):
-        source = by_pk[source_id]
-        loaded.dependants[source.graph_id].setdefault(source.component_id, []).append(name)
+        loaded.dependants[graph_id].setdefault(source, []).append(name)
         node = Node(state, 0, blockers, rule=rule, policy=Policy.of(policy), retry_at=retry_at)
-        loaded.freed[source.graph_id][name] = (pk, node)
+        loaded.freed[graph_id][name] = (pk, node)
     return loaded
 
 
@@ -168,28 +210,28 @@ def _apply(graph: Graph, plan: Plan, replies: Sequence[Reply], loaded: Loaded, n
     return changed
 
 
-def _write(settled: Sequence[Settled], now: datetime) -> None:
+def _write(settled: Sequence[Settled], ledger: Ledger) -> None:
     """Final states with their documents; what waits again keeps the document that it will be sent with."""
     clear: dict[str, Any] = {"resend_at": None, "deadline_at": None, "needs_attention": False, "forgiven": False}
     over = [(one.row, one.before) for one in settled if one.row.state != "waiting"]
-    swap(over, {"ended_at": now, "retry_at": None, **clear}, ["document", "sent_at"])
+    ledger.later(swaps(over, {"ended_at": ledger.now, "retry_at": None, **clear}, ["document", "sent_at"]))
     again: dict[datetime | None, list[tuple[Component, str]]] = defaultdict(list)
     for one in settled:
         if one.row.state == "waiting":
             again[one.row.retry_at].append((one.row, one.before))
     for retry_at, rows in again.items():
         begun = {"started_at": None, "sent_at": None, "seen_at": None, "handle": ""}
-        swap(rows, {"retry_at": retry_at, **begun, **clear})
+        ledger.later(swaps(rows, {"retry_at": retry_at, **begun, **clear}))
 
 
-def _count(graph: Graph, plan: Plan, loaded: Loaded) -> None:
+def _count(graph: Graph, plan: Plan, loaded: Loaded, ledger: Ledger) -> None:
     """Brings counters in memory, and numbers of blockers in the database, up to date."""
     for state, count in plan.counts.items():
         setattr(graph, state, count)
     graph.forgiven = plan.forgiven
     graph.needs_attention += len(plan.attention)
     graph.needs_attention -= sum(loaded.rows[graph.pk][move.component_id].needs_attention for move in plan.moves)
-    write_blockers({loaded.key(graph, name): left for name, left in plan.blockers.items()})
+    ledger.later(blocker_updates({loaded.key(graph, name): left for name, left in plan.blockers.items()}))
 
 
 def _write_signs(graph: Graph, plan: Plan, loaded: Loaded, ledger: Ledger) -> list[NewEvent]:

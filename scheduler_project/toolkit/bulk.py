@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from django.db import connection, models
 
-from scheduler_project.toolkit.statements import among, changed, found, several
+from scheduler_project.toolkit.statements import Statement, among, several, together
 
 ROWS_PER_STATEMENT = 500
 LENGTH = re.compile(r"\(\d+\)")
@@ -35,8 +35,18 @@ def update_rows(
     With `still`, only rows that have these values in the database are written. Fields with `auto_now` are left as they
     are.
     """
+    return sum(one.count for part in _parts(rows) for one in together(updates(part, fields, values, still)))
+
+
+def updates(
+    rows: Sequence[Row],
+    fields: Sequence[str],
+    values: Mapping[str, Any] | None = None,
+    still: Mapping[str, Any] | None = None,
+) -> list[Statement]:
+    """The statements of `update_rows`; with `still` each must write all of its rows."""
     if not rows:
-        return 0
+        return []
     meta: Any = rows[0]._meta
     quote = connection.ops.quote_name
     chosen = [meta.get_field(name) for name in fields]
@@ -45,7 +55,7 @@ def update_rows(
     table = quote(meta.db_table)
     # so that the rows are found by their keys, and by no index on these columns
     same_as = "IS" if connection.vendor == "sqlite" else "IS NOT DISTINCT FROM"
-    written = 0
+    statements: list[Statement] = []
     for part in _parts(rows):
         columns = _columns(part, [meta.pk, *chosen]) | {field: [value] * len(part) for field, value in same.items()}
         given = _give(columns)
@@ -55,18 +65,25 @@ def update_rows(
         keys = f"{among(f'{table}.{quote(meta.pk.column)}')}"
         sql = f"UPDATE {table} SET {pairs} FROM {given.source} WHERE {keys} AND {where}{guard}"  # noqa: S608
         told = [several(columns[meta.pk]), *(_prepared(field, value) for field, value in expected.items())]
-        written += changed(sql, [*given.values, *told])
-    return written
+        statements.append(Statement(sql, [*given.values, *told], writes=len(part) if still else None))
+    return statements
 
 
 def insert_rows(rows: Sequence[Row]) -> None:
     """Stores new rows of one model, in their order. Numbers that the database gives as keys are not learnt."""
-    _insert(rows, "")
+    for part in _parts(rows):
+        together(inserts(part))
+
+
+def inserts(rows: Sequence[Row]) -> list[Statement]:
+    """The statements of `insert_rows`."""
+    return _inserts(rows, "")
 
 
 def insert_missing_rows(rows: Sequence[Row]) -> int:
     """As `insert_rows`, without those that a unique constraint refuses. Returns how many were stored."""
-    return _insert(rows, " ON CONFLICT DO NOTHING RETURNING 1")
+    ending = " ON CONFLICT DO NOTHING RETURNING 1"
+    return sum(len(one.rows) for part in _parts(rows) for one in together(_inserts(part, ending)))
 
 
 def insert_values(
@@ -79,12 +96,19 @@ def insert_values(
     """
     meta: Any = model._meta
     wanted = ", ".join(connection.ops.quote_name(meta.get_field(name).column) for name in returning)
-    stored: list[tuple[Any, ...]] = []
+    ending = f" RETURNING {wanted}" if wanted else ""
+    return [row for part in _parts(rows) for one in together(inserts_of(model, part, ending)) for row in one.rows]
+
+
+def inserts_of(model: type[models.Model], rows: Sequence[Mapping[str, Any]], ending: str = "") -> list[Statement]:
+    """The statements of `insert_values`."""
+    meta: Any = model._meta
+    statements: list[Statement] = []
     for part in _parts(rows):
         columns: _Columns = {meta.get_field(name): [row[name] for row in part] for name in part[0]}
         columns |= {field: [field.get_default()] * len(part) for field in _stored_fields(meta) if field not in columns}
-        stored += _insert_part(meta, columns, f" RETURNING {wanted}" if wanted else "")
-    return stored
+        statements.append(_insert(meta, columns, ending))
+    return statements
 
 
 @dataclass(frozen=True)
@@ -96,19 +120,17 @@ class _Given:
     values: list[Any]
 
 
-def _insert(rows: Sequence[Row], ending: str) -> int:
-    """Returns how many rows the ending has returned."""
+def _inserts(rows: Sequence[Row], ending: str) -> list[Statement]:
     if not rows:
-        return 0
+        return []
     meta: Any = rows[0]._meta
     fields = _stored_fields(meta)
-    returned = sum(len(_insert_part(meta, _columns(part, fields), ending)) for part in _parts(rows))
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias
-    return returned
+    return [_insert(meta, _columns(part, fields), ending) for part in _parts(rows)]
 
 
-def _insert_part(meta: Any, columns: _Columns, ending: str) -> list[tuple[Any, ...]]:
+def _insert(meta: Any, columns: _Columns, ending: str) -> Statement:
     quote = connection.ops.quote_name
     given = _give(columns)
     names = ", ".join(quote(field.column) for field in columns)
@@ -116,10 +138,7 @@ def _insert_part(meta: Any, columns: _Columns, ending: str) -> list[tuple[Any, .
     # without WHERE, SQLite would take ON CONFLICT for a part of a join
     select = f"SELECT {values} FROM {given.source} WHERE true"  # noqa: S608
     sql = f"INSERT INTO {quote(meta.db_table)} ({names}) {select}{ending}"
-    if "RETURNING" in ending:
-        return found(sql, given.values)
-    changed(sql, given.values)
-    return []
+    return Statement(sql, given.values, returns="RETURNING" in ending)
 
 
 def _stored_fields(meta: Any) -> list[Any]:

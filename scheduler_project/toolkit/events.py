@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scheduler_project.toolkit.statements import Statement
 
 SETTLING_TIME_S = 2.0
 
@@ -47,10 +50,17 @@ class GapWatch:
 
 def record(events: Iterable[NewEvent], now: datetime) -> None:
     """Writes events in one statement, in order. Call it inside the transaction that makes the change."""
-    from scheduler_project.models import Event
-    from scheduler_project.toolkit.bulk import insert_values
+    from scheduler_project.toolkit.statements import together
 
-    insert_values(
+    together(recording(events, now))
+
+
+def recording(events: Iterable[NewEvent], now: datetime) -> "list[Statement]":
+    """The statements of `record`."""
+    from scheduler_project.models import Event
+    from scheduler_project.toolkit.bulk import inserts_of
+
+    return inserts_of(
         Event,
         [
             {

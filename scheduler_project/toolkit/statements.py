@@ -6,7 +6,9 @@ the text of a statement does not depend on its values.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -16,40 +18,69 @@ PLANNED_FROM = 2
 Row = TypeVar("Row", bound=models.Model)
 
 
-def changed(sql: str, values: Sequence[Any]) -> int:
-    """Runs a statement that writes. Returns how many rows it wrote."""
-    with _cursor() as cursor:
-        cursor.execute(sql, values)
-        return int(cursor.rowcount)
+@dataclass(frozen=True)
+class Statement:
+    """One to be run with others. `writes` is how many rows it must write, None for any number."""
+
+    sql: str
+    values: Sequence[Any]
+    returns: bool = False
+    writes: int | None = None
 
 
-def found(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Runs a statement that returns rows, as the database gives them."""
-    with _cursor() as cursor:
-        cursor.execute(sql, values)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
+@dataclass(frozen=True)
+class Outcome:
+    """What a statement did: how many rows it wrote or found, and those that it returns."""
+
+    count: int
+    rows: list[tuple[Any, ...]]
+
+
+def together(statements: Sequence[Statement]) -> list[Outcome]:
+    """Runs statements in their order; on PostgreSQL all are sent at once, and only the last answer is waited for."""
+    if len(statements) < 2 or connection.vendor != "postgresql":
+        return [_outcome(statement) for statement in statements]
+    with _pipeline():
+        cursors = [_executed(statement) for statement in statements]
+    return [
+        Outcome(cursor.rowcount, cursor.fetchall() if statement.returns else [])
+        for statement, cursor in zip(statements, cursors, strict=True)
+    ]
 
 
 def read(model: type[Row], sql: str, values: Sequence[Any], also: Sequence[str] = ()) -> list[Row]:
     """Instances of a model. `sql` selects `{columns}`, and then columns that become the attributes `also`."""
-    names = tuple(field.attname for field in model._meta.concrete_fields)
-    rows = read_values(model, names, sql, values)
-    instances = [model.from_db(connection.alias, names, row[: len(names)]) for row in rows]
-    for instance, row in zip(instances, rows, strict=True):
+    statement = selecting(model, sql, values)
+    return instances(model, _outcome(statement).rows, also)
+
+
+def selecting(
+    model: type[models.Model], sql: str, values: Sequence[Any], names: tuple[str, ...] | None = None
+) -> Statement:
+    """The statement of `read`, or with names of fields that of `values_of`."""
+    columns, _ = _selection(model, names or _all_of(model), connection.vendor)
+    return Statement(sql.replace("{columns}", columns), values, returns=True)
+
+
+def instances(model: type[Row], rows: Sequence[Sequence[Any]], also: Sequence[str] = ()) -> list[Row]:
+    """What `selecting` has found, as instances; columns after the model's become the attributes `also`."""
+    names = _all_of(model)
+    found_values = values_of(model, names, rows)
+    made = [model.from_db(connection.alias, names, row[: len(names)]) for row in found_values]
+    for instance, row in zip(made, found_values, strict=True):
         for name, value in zip(also, row[len(names) :], strict=True):
             setattr(instance, name, value)
-    return instances
+    return made
 
 
-def read_values(model: type[models.Model], names: tuple[str, ...], sql: str, values: Sequence[Any]) -> list[list[Any]]:
-    """The named fields' values. `sql` selects `{columns}` from the model's table, and then any other columns."""
-    columns, conversions = _selection(model, names, connection.vendor)
-    rows = [list(row) for row in found(sql.replace("{columns}", columns), values)]
+def values_of(model: type[models.Model], names: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """What `selecting` has found, as the values of the named fields, and then of any other columns."""
+    _, conversions = _selection(model, names, connection.vendor)
+    converted = [list(row) for row in rows]
     for position, convert in conversions:
-        for row in rows:
+        for row in converted:
             row[position] = convert(row[position])
-    return rows
+    return converted
 
 
 def use_keys() -> None:
@@ -57,19 +88,26 @@ def use_keys() -> None:
 
     Else a plan that is kept from when a table was small would go on to read the whole of it when it has grown.
     """
-    if connection.vendor == "postgresql":
-        changed("SET LOCAL enable_seqscan = off", [])
+    together(using_keys())
 
 
-def looked_up(table: str, condition: str, of: str) -> str:
+def using_keys() -> list[Statement]:
+    """The statement of `use_keys`; none where there is nothing to be said."""
+    return [Statement("SET LOCAL enable_seqscan = off", [])] if connection.vendor == "postgresql" else []
+
+
+def looked_up(table: str, condition: str, of: str, name: str = "") -> str:
     """`of`, a table or several, joined with the rows of `table` that each row of it finds by the condition.
+
+    What was found goes by `name`, in the condition too, or by the name of its table.
 
     PostgreSQL is left no other way than to look them up one by one by an index: what it knows of a table may be long
     out of date, and a plan that reads the whole table would be kept.
     """
     if connection.vendor == "sqlite":
-        return f"{of} JOIN {table} ON {condition}"
-    return f"{of} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {condition} OFFSET 0) AS {table}"  # noqa: S608
+        return f"{of} JOIN {table}{f' AS {name}' if name else ''} ON {condition}"
+    found_rows = f"(SELECT * FROM {table}{f' AS {name}' if name else ''} WHERE {condition} OFFSET 0)"  # noqa: S608
+    return f"{of} CROSS JOIN LATERAL {found_rows} AS {name or table}"
 
 
 def among(column: str) -> str:
@@ -82,6 +120,30 @@ def among(column: str) -> str:
 def several(values: Iterable[Any]) -> Any:
     """The values of `among`."""
     return json.dumps(list(values)) if connection.vendor == "sqlite" else list(values)
+
+
+def _outcome(statement: Statement) -> Outcome:
+    with _executed(statement) as cursor:
+        return Outcome(cursor.rowcount, cursor.fetchall() if statement.returns else [])
+
+
+def _executed(statement: Statement) -> Any:
+    cursor = _cursor()
+    cursor.execute(statement.sql, statement.values)
+    return cursor
+
+
+@contextmanager
+def _pipeline() -> Iterator[None]:
+    """Inside, PostgreSQL's answers are not waited for; a fault of any statement is raised at the end at the latest."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+@lru_cache(maxsize=64)
+def _all_of(model: type[models.Model]) -> tuple[str, ...]:
+    return tuple(field.attname for field in model._meta.concrete_fields)
 
 
 def _cursor() -> Any:

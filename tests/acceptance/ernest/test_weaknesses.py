@@ -229,7 +229,7 @@ def test_weakness_11_what_cannot_be_stored_is_not_taken_for_stored(
 
     ernest.start(TWO)
     with monkeypatch.context() as patch:
-        patch.setattr("graphs.store.ledger.record", lambda *_: (_ for _ in ()).throw(OperationalError("away")))
+        patch.setattr("graphs.store.ledger.recording", lambda *_: (_ for _ in ()).throw(OperationalError("away")))
         ernest.server.publish(done("a::1"))
         with pytest.raises(OperationalError):
             ernest.work()
