@@ -1,4 +1,4 @@
-"""Works out anew what waiting components of a graph are missing, where many of its components changed at once."""
+"""Works out anew what components of a graph are missing, where many of its components changed at once."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,10 @@ from scheduler_project.toolkit.bulk import update_rows
 
 
 def recount(graph: Graph) -> None:
-    """Writes the blockers of all that waits in a locked graph. Linear in the graph."""
+    """Writes the blockers of all changes of a locked graph. Linear in the graph.
+
+    Also of those that run or are over: what they depend on may be done again, and then ends once more.
+    """
     fields = ("pk", "component_id", "state", "decided_by", "rule", "retry_at", "blockers")
     rows = list(Component.objects.changes().filter(graph=graph).only(*fields))
     standings = {row.component_id: standing(row.state, row.decided_by) for row in rows}
@@ -17,9 +20,8 @@ def recount(graph: Graph) -> None:
     wanted = {
         row.pk: blockers(row.rule, [standings[one] for one in needed.get(row.component_id, ())]) + bool(row.retry_at)
         for row in rows
-        if row.state == "waiting"
     }
-    write_blockers({row.pk: wanted[row.pk] for row in rows if row.pk in wanted and wanted[row.pk] != row.blockers})
+    write_blockers({row.pk: wanted[row.pk] for row in rows if wanted[row.pk] != row.blockers})
 
 
 def arm_queue_deadlines(graph: Graph, now: datetime) -> None:

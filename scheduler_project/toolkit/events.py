@@ -95,6 +95,16 @@ def subjects_after(position: int, limit: int) -> list[tuple[int, str]]:
     return list(Event.objects.filter(id__gt=position).order_by("id").values_list("id", "subject")[:limit])
 
 
+def recorded_after(position: int, limit: int) -> list[tuple[int, NewEvent]]:
+    """The next events after the position with their ids, as they were recorded, in order of id."""
+    from scheduler_project.models import Event
+
+    return [
+        (row.id, NewEvent(row.name, row.subject, row.message, row.level, row.data, row.actor))
+        for row in Event.objects.filter(id__gt=position).order_by("id")[:limit]
+    ]
+
+
 def of_subject(subject: str, after_id: int, limit: int) -> list[tuple[int, str, dict[str, Any]]]:
     """The next events of one object as (id, name, data). In order where its writers hold a lock on it."""
     from scheduler_project.models import Event

@@ -263,6 +263,18 @@ def test_a_clean_up_runs_after_a_cancel_and_a_second_wish_gives_up_on_it(nats: N
     assert store.cancel("b1", NOW, "ann").state == "cancelled"
 
 
+def test_what_a_clean_up_had_waited_for_may_be_done_after_all(nats: Nats) -> None:
+    submit({"vpc::a": [], "net::a": ["vpc::a"], "vm::a": ["net::a"]}, {"vm::a": {"_rule": "always"}})
+    nats.work()
+    store.cancel("b1", NOW, "ann")
+    done(nats, "vpc::a")
+    done(nats, "vm::a")
+    store.resume_graph("b1", NOW, "ann")
+    nats.work()
+    done(nats, "net::a")
+    assert (states(), Graph.objects.get().state) == (dict.fromkeys(states(), "completed"), "completed")
+
+
 @pytest.mark.parametrize(("first", "second"), [("completed", "running"), ("errored", "completed")])
 def test_any_starts_after_the_first_that_is_completed(nats: Nats, first: str, second: str) -> None:
     submit({"vpc::a": [], "vpc::b": [], "net::a": ["vpc::a", "vpc::b"]}, {"net::a": {"_rule": "any"}})
