@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-REQUIREMENTS = {"dask": ["dask[distributed]"], "prefect": ["prefect"]}
+REQUIREMENTS = {"dask": ["dask[distributed]"], "prefect": ["prefect", "fastapi<0.117"]}
 FANS_AT_MOST = {"dask": 10_000, "prefect": 500}
 INSTALLED_WITHIN_S = 240
 MEASURED_WITHIN_S = 120
