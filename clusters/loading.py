@@ -15,6 +15,7 @@ from workers.models import Worker
 UNITS_PER_CORE = 1024
 SUSPECT_FOR = timedelta(minutes=10)
 SUSPECTS_MAX = 1000
+FOR_COMMANDS_ALONE = {"docker"}
 HOST_FIELDS = ("id", "name", "state", "draining", "facts")
 TASK_FIELDS = (
     "id",
@@ -129,7 +130,7 @@ def host_view(row: Worker, suspect: frozenset[int]) -> Host:
         name=row.name,
         connected=row.state == "connected",
         draining=row.draining,
-        executors=frozenset(row.facts.get("executors") or ()),
+        executors=frozenset(row.facts.get("executors") or ()) - FOR_COMMANDS_ALONE,
         ports=parse_pool(str(row.facts.get("ports") or "")),
         suspect_ports=suspect,
         memory_mb=whole_or_none(row.facts.get("memory_mb")),

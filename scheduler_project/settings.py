@@ -159,6 +159,7 @@ ETCD_PASSWORD = ENVIRONMENT.get("ETCD_PASSWORD", "")
 GRAPH_PROVIDERS: dict[str, dict[str, Any]] = {
     "nats": {"BACKEND": "graphs.providers.nats.NatsProvider"},
     "command": {"BACKEND": "graphs.providers.command.CommandProvider"},
+    "docker": {"BACKEND": "graphs.providers.docker.DockerProvider"},
     "celery": {
         "BACKEND": "graphs.providers.celery.CeleryProvider",
         "OPTIONS": {"tasks": env.words("SCHEDULER_CELERY_TASKS")},

@@ -25,7 +25,7 @@ from workers.output import HEAD_BYTES, heads_of, part_of
 router = Router()
 Cursor = Annotated[str, Query(description="the `next` of the page before")]
 Limit = Annotated[int, Query(description="rows per page, at most 1000")]
-PASSED_ON = {field.name for field in fields(NewCommand)} - {"argv", "owner", "idempotency_key"}
+PASSED_ON = {field.name for field in fields(NewCommand)} - {"argv", "owner", "idempotency_key", "container"}
 HEAD = f"the first {HEAD_BYTES} bytes; the rest by `/commands/{{id}}/output`"
 
 

@@ -92,6 +92,7 @@ class Command(models.Model):
     memory_mb = models.PositiveIntegerField(default=0, help_text="0 for no limit")
     cpu_seconds = models.PositiveIntegerField(default=0, help_text="CPU time of each process; 0 for no limit")
     open_files = models.PositiveIntegerField(default=0, help_text="of each process; 0 for the agent's own limit")
+    container = models.JSONField(default=dict, blank=True, help_text="the container that it runs in; empty for none")
     priority = models.SmallIntegerField(default=0, help_text="higher is placed and started first")
     start_within_s = models.FloatField(default=0, help_text="from when its turn came until it must have started")
     retries = models.PositiveSmallIntegerField(default=0, help_text="how often it is tried again after a bad end")

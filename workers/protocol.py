@@ -46,12 +46,31 @@ class Limits(Struct, kw_only=True, frozen=True):
     open_files: int = 0
 
 
+class Mount(Struct, kw_only=True, frozen=True):
+    """A host's file or folder as a container sees it."""
+
+    source: str
+    target: str
+    writable: bool = False
+
+
+class InContainer(Struct, kw_only=True, frozen=True):
+    """What of a command is said of the container alone. `pull` is `missing`, `always` or `never`; 0 `cpus` are all."""
+
+    image: str
+    pull: str = "missing"
+    mounts: list[Mount] = field(default_factory=list)
+    network: str = "bridge"
+    cpus: float = 0
+
+
 class RunCommand(Struct, tag="run", kw_only=True, frozen=True):
     """Run argv once, without a shell. `start_by` (Unix s, 0 for never): refuse it after that time.
 
     `user` is the name or number of the user to run it as, empty for the agent's own; of those that wait for a slot,
     the one with the highest `priority` starts first. Only an agent with that `journal` takes it (empty for any), as
-    another could not know whether it was taken before.
+    another could not know whether it was taken before. With a `container`, argv (empty for the image's own), env, cwd,
+    user and the limit of memory are those inside it, and stdin is not used.
     """
 
     unit: str
@@ -68,6 +87,7 @@ class RunCommand(Struct, tag="run", kw_only=True, frozen=True):
     limits: Limits = Limits()
     priority: int = 0
     journal: str = ""
+    container: InContainer | None = None
 
 
 class Check(Struct, kw_only=True, frozen=True):

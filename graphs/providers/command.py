@@ -1,6 +1,6 @@
 """Components that are commands on hosts: one `Command` of the workers app for each attempt."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,21 +26,21 @@ class CommandProvider(Provider):
     supports_begun = True
 
     def faults(self, document: Mapping[str, Any], path: str) -> Sequence[Fault]:
-        faults = [
-            Fault(f"{path}.{key}", f"must be {WORDS.get(key, 'a string')}")
-            for key, kind in KINDS.items()
-            if key in document and not _is_kind(document[key], kind)
-        ]
+        faults = list(kind_faults(document, KINDS, path))
         if bool(document.get("argv")) == bool(document.get("command")):
             faults.append(Fault(path, "give either `argv`, a list, or `command`, a string for the shell"))
         if faults:
             return faults
         checked = {**document, "on": ""} if may_hold_template(document.get("on")) else document
-        found = faults_of([new_command(checked, "")], "")
+        return self.value_faults(checked, path)
+
+    def value_faults(self, document: Mapping[str, Any], path: str) -> Sequence[Fault]:
+        """What is wrong with a document whose keys are of the right kinds."""
+        found = faults_of([self.new_command(document, "")], "")
         return [Fault(fault.path.replace("[0]", path, 1), fault.message) for fault in found]
 
     def start(self, sends: Sequence[Send], now: datetime) -> Mapping[int, str]:
-        commands = store.submit([new_command(send.document, owner_of(send)) for send in sends], now)
+        commands = store.submit([self.new_command(send.document, owner_of(send)) for send in sends], now)
         return {send.pk: command.id for send, command in zip(sends, commands, strict=True)}
 
     def cancel(self, handles: Sequence[str], now: datetime, actor: str) -> None:
@@ -50,17 +50,23 @@ class CommandProvider(Provider):
         started = Command.objects.filter(pk__in=handles, started_at__isnull=False)
         return set(started.values_list("pk", flat=True))
 
+    def new_command(self, document: Mapping[str, Any], owner: str) -> NewCommand:
+        """The command that a component asks for."""
+        return NewCommand(
+            argv=list(document.get("argv") or ["sh", "-c", document["command"]]),
+            env=dict(document.get("env", {})),
+            cwd=document.get("cwd", ""),
+            on=document.get("on", ""),
+            timeout_s=float(document.get("timeout_s", 0)),
+            owner=owner,
+        )
 
-def new_command(document: Mapping[str, Any], owner: str) -> NewCommand:
-    """The command that a component asks for."""
-    return NewCommand(
-        argv=list(document.get("argv") or ["sh", "-c", document["command"]]),
-        env=dict(document.get("env", {})),
-        cwd=document.get("cwd", ""),
-        on=document.get("on", ""),
-        timeout_s=float(document.get("timeout_s", 0)),
-        owner=owner,
-    )
+
+def kind_faults(document: Mapping[str, Any], kinds: Mapping[str, Any], path: str) -> Iterator[Fault]:
+    """A fault for each key whose value is of another kind than these."""
+    for key, kind in kinds.items():
+        if key in document and not _is_kind(document[key], kind):
+            yield Fault(f"{path}.{key}", f"must be {WORDS.get(key, 'a string')}")
 
 
 def owner_of(send: Send) -> str:

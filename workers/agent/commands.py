@@ -17,6 +17,7 @@ import msgspec
 
 from workers.agent import procfs
 from workers.agent.config import USER_VARIABLES, AgentConfig
+from workers.agent.containers import job_of, remove_left, runner_spec
 from workers.agent.core.names import safe_name
 from workers.agent.core.orders import CANCELLED_IN_QUEUE, missed_start, refusal
 from workers.agent.core.queue import Queue
@@ -175,6 +176,9 @@ class Commands:
 
     def _spec(self, order: RunCommand) -> Spec:
         """Of the agent's own variables, those that tell of its user are not for another."""
+        output_max_bytes = order.output_limit_bytes + OUTPUT_FILE_SPARE_BYTES
+        if order.container is not None:
+            return runner_spec(order, job_of(order, order.container), self._config, output_max_bytes)
         inherited = self._config.base_env
         if order.user:
             inherited = {name: value for name, value in inherited.items() if name not in USER_VARIABLES}
@@ -188,7 +192,7 @@ class Commands:
             timeout_s=order.timeout_s,
             grace_s=order.grace_s,
             output_keep_bytes=order.output_limit_bytes,
-            output_max_bytes=order.output_limit_bytes + OUTPUT_FILE_SPARE_BYTES,
+            output_max_bytes=output_max_bytes,
             user=order.user,
             memory_mb=order.limits.memory_mb,
             cpu_seconds=order.limits.cpu_seconds,
@@ -277,6 +281,11 @@ class Commands:
 
     def _finish(self, order: RunCommand, report: Ended) -> None:
         self._journal.finish(order.unit, order.attempt, OVER, report, time.time())
+        if order.container is not None and (report.signal is not None or report.lost):
+            self._journal.after_commit(partial(self._remove_container, self._folder(order)))
+
+    def _remove_container(self, folder: Folder) -> None:
+        asyncio.get_running_loop().run_in_executor(None, remove_left, folder)
 
 
 def _lost(entry: Entry, folder: Folder, same_boot: bool) -> str:
@@ -308,5 +317,5 @@ def ended_report(order: RunCommand, end: End) -> Ended:
         stdout_bytes=end.stdout_bytes,
         stderr_bytes=end.stderr_bytes,
         start_error_kind=end.start_error_kind,
-        usage=None if end.usage is None else msgspec.convert(end.usage, Usage),
+        usage=None if end.usage is None or order.container is not None else msgspec.convert(end.usage, Usage),
     )

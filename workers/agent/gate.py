@@ -13,12 +13,23 @@ import msgspec
 
 from scheduler_project.toolkit.errors import ConfigurationError, SchedulerError
 from workers.agent.confinement import NOT_ALLOWED, NOT_FOUND
-from workers.agent.core.policy import COMMANDS, EXECUTORS, Asked, Policy, parse, refusal
+from workers.agent.core.policy import (
+    COMMANDS,
+    Asked,
+    AskedContainer,
+    Policy,
+    container_refusal,
+    parse,
+    refusal,
+    refuses_executor,
+)
 from workers.executors.base import Recipe
-from workers.protocol import Check, KeepTask, RunCommand
+from workers.protocol import Check, InContainer, KeepTask, RunCommand
 
 COMMAND = "command"
 SHELL = "sh"
+ROOT = "root"
+FORBIDDEN = "the policy of this host forbids it: {}"
 
 
 class Forbidden(SchedulerError):
@@ -49,6 +60,8 @@ class Gate:
 
     def command(self, order: RunCommand) -> RunCommand:
         """The order as it is to be carried out. Raises Forbidden."""
+        if order.container is not None:
+            return self._in_container(order, order.container)
         if self.policy.allows_everything:
             return order
         asked = Asked(
@@ -81,9 +94,25 @@ class Gate:
 
     def executors(self, present: Sequence[str]) -> list[str]:
         """Those of these executors that may be used here."""
-        section = self.policy.sections.get(EXECUTORS)
-        only = Policy({EXECUTORS: section} if section else {})
-        return [alias for alias in present if not refusal(only, Asked(alias, ("",), "", ("",)))]
+        return [alias for alias in present if not refuses_executor(self.policy, alias)]
+
+    def _in_container(self, order: RunCommand, wanted: InContainer) -> RunCommand:
+        """With the mounts that were judged. An image whose user is not told may run as root."""
+        mounts = [msgspec.structs.replace(mount, source=real_path(mount.source)) for mount in wanted.mounts]
+        asked = AskedContainer(
+            image=wanted.image,
+            user=order.user.partition(":")[0] or ROOT,
+            network=wanted.network,
+            mounts=tuple(mount.source for mount in mounts),
+            writable=tuple(mount.source for mount in mounts if mount.writable),
+            variables=tuple(order.env),
+            timeout_s=order.timeout_s,
+            memory_mb=order.limits.memory_mb,
+        )
+        reason = container_refusal(self.policy, asked)
+        if reason:
+            raise Forbidden(FORBIDDEN.format(reason))
+        return msgspec.structs.replace(order, container=msgspec.structs.replace(wanted, mounts=mounts))
 
     def _recipe(self, recipe: Recipe, executor: str, env: Mapping[str, str]) -> Recipe:
         own = {**recipe.env, **env}
@@ -110,7 +139,7 @@ class Gate:
             asked = replace(asked, programs=(path, os.path.realpath(path)), arguments=tuple(argv[1:]))
         reason = refusal(self.policy, asked)
         if reason:
-            raise Forbidden(f"the policy of this host forbids it: {reason}")
+            raise Forbidden(FORBIDDEN.format(reason))
         return [path, *argv[1:]]
 
 

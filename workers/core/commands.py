@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler_project.toolkit.errors import Fault
+from workers.core.containers import container_faults
 from workers.core.expressions import ExpressionError, parse
+from workers.protocol import InContainer
 
 ARGV_BYTES_MAX = 131_072
 STDIN_BYTES_MAX = 1_048_576
@@ -34,6 +36,7 @@ class NewCommand:
     default of the settings. `owner` says what it is part of; a repeated `idempotency_key` returns the first command.
     `user` is whom it runs as, empty for the agent's own user; limits of 0 are none. A higher `priority` goes first.
     After a bad end it is tried again up to `retries` times; `retry_delay_s` is the first pause, which doubles.
+    In a `container`, argv may be empty for the image's own, and user, cwd and `memory_mb` are those inside.
     """
 
     argv: Sequence[str]
@@ -54,6 +57,7 @@ class NewCommand:
     priority: int = 0
     retries: int = 0
     retry_delay_s: float = 1
+    container: InContainer | None = None
 
 
 def faults_of(commands: Sequence[NewCommand], path: str = "commands") -> list[Fault]:
@@ -67,12 +71,15 @@ def faults_of(commands: Sequence[NewCommand], path: str = "commands") -> list[Fa
 
 def command_faults(command: NewCommand) -> Iterator[tuple[str, str]]:
     """Every fault of one command: the field, and what is wrong with it."""
-    yield from _argv_faults(command.argv)
+    if command.container is not None:
+        yield from container_faults(command.container, command.user, command.cwd)
+    if command.argv or command.container is None:
+        yield from _argv_faults(command.argv)
     yield from _env_faults(command.env)
     yield from _duration_faults(command)
     yield from _length_faults(command)
     yield from _number_faults(command)
-    if command.user and not USER.fullmatch(command.user):
+    if command.container is None and command.user and not USER.fullmatch(command.user):
         yield "user", "is no user's name or number"
     if "\0" in command.cwd:
         yield "cwd", "holds a NUL character"

@@ -9,7 +9,7 @@ from scheduler_project.toolkit import env
 from scheduler_project.toolkit.errors import ConfigurationError
 from workers.executors.base import Executor, UnusableContainer
 
-EXECUTORS = {"bash": "workers.executors.bash.Bash"}
+EXECUTORS = {"bash": "workers.executors.bash.Bash", "docker": "workers.executors.docker.Docker"}
 
 
 def aliases(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import uuid_utils
 from django.conf import settings
 from django.db import transaction
@@ -26,7 +27,7 @@ from workers.store.placing import place_submitted
 from workers.store.rows import announce_ended, locked, record
 
 KEYS_PER_QUERY = 500
-SAME_UNDER_A_KEY = ("argv", "env", "cwd", "on", "owner", "user", "array_index", "at_once")
+SAME_UNDER_A_KEY = ("argv", "env", "cwd", "on", "owner", "user", "container", "array_index", "at_once")
 
 
 def submit(commands: Sequence[NewCommand], now: datetime, submitted_by: Any = None) -> list[Command]:
@@ -108,6 +109,7 @@ def _row(member: Member, array_id: str | None, now: datetime, submitted_by: Any)
         memory_mb=command.memory_mb,
         cpu_seconds=command.cpu_seconds,
         open_files=command.open_files,
+        container=msgspec.to_builtins(command.container) or {},
         priority=command.priority,
         retries=command.retries,
         retry_delay_s=command.retry_delay_s,

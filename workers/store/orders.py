@@ -5,8 +5,10 @@ Invariant: an order carries the attempt of the row as it is committed, so an age
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from workers.models import Command
-from workers.protocol import Limits, Order, QueryUnits, RunCommand, StopUnit
+from workers.protocol import InContainer, Limits, Order, QueryUnits, RunCommand, StopUnit
 from workers.store.rows import unit_of
 
 HostOrders = dict[str, list[Order]]
@@ -28,6 +30,7 @@ def run_order(command: Command) -> RunCommand:
         user=command.user,
         limits=Limits(memory_mb=command.memory_mb, cpu_seconds=command.cpu_seconds, open_files=command.open_files),
         priority=command.priority,
+        container=msgspec.convert(command.container, InContainer) if command.container else None,
         journal=command.worker.journal if command.worker is not None else "",
     )
 

@@ -17,6 +17,7 @@ from scheduler_project.toolkit import events
 from scheduler_project.toolkit.bulk import update_rows
 from workers import dispatch
 from workers.core.attention import ORDER_LIFE_S, place_again_at
+from workers.core.containers import EXECUTOR
 from workers.core.hosts import Host
 from workers.core.placement import Placement, Request, place
 from workers.core.states import COMMAND
@@ -126,12 +127,17 @@ def _place(waiting: CommandQuerySet, crew: _Crew, limit: int, now: datetime, aga
     late = [command for command in commands if command.start_by is not None and command.start_by <= now]
     timely = [command for command in commands if command.start_by is None or command.start_by > now]
     timely = admit(timely, now)
-    requests = [Request(command.id, on=command.on, avoid=command.worker_id or "") for command in timely]
+    requests = [_request(command) for command in timely]
     placements, given = place(requests, crew.hosts, scorer(), random)
     _write_turns(crew.workers, given)
     _write(timely, placements, crew.workers, now, again_at)
     _give_up(late, now)
     return len(commands)
+
+
+def _request(command: Command) -> Request:
+    executor = EXECUTOR if command.container else ""
+    return Request(command.id, on=command.on, executor=executor, avoid=command.worker_id or "")
 
 
 def _loads() -> dict[str | None, int]:

@@ -59,6 +59,12 @@ class TestCommand(ProviderContract):
     bad = {"argv": "true"}
 
 
+class TestDocker(ProviderContract):
+    alias = "docker"
+    good = {"image": "alpine:3.20"}
+    bad = {"image": ["alpine"]}
+
+
 class TestHttp(ProviderContract):
     alias = "http"
     good = {"url": "https://api.example.com/"}

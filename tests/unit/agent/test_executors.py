@@ -41,7 +41,7 @@ def test_options_that_cannot_be_carried_out_name_container_and_option(options: d
 
 
 def test_an_executor_that_the_host_lacks_is_named() -> None:
-    with pytest.raises(UnusableContainer, match="no executor 'rocket'; it has bash"):
+    with pytest.raises(UnusableContainer, match="no executor 'rocket'; it has bash, docker"):
         executor("rocket")
 
 
@@ -57,3 +57,8 @@ def test_a_path_without_an_executor_is_a_configuration_error(path: str) -> None:
 
 def test_bash_works_here() -> None:
     assert "bash" in available()
+
+
+def test_docker_keeps_no_services() -> None:
+    with pytest.raises(UnusableContainer, match="container web: the docker executor runs commands"):
+        executor("docker").recipe(container(image="x"))

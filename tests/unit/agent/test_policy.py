@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from scheduler_project.toolkit.errors import ConfigurationError
-from workers.agent.core.policy import Asked, Policy, matches, parse, refusal
+from workers.agent.core.policy import (
+    Asked,
+    AskedContainer,
+    Policy,
+    container_refusal,
+    matches,
+    parse,
+    refusal,
+    refuses_executor,
+)
 
 LINKS = {"/bin": "/usr/bin", "/bin/sh": "/usr/bin/dash", "/usr/bin/sh": "/usr/bin/dash"}
 ASKED = Asked(
@@ -127,3 +136,53 @@ def test_a_file_that_is_not_understood_is_no_policy(text: str, told: str) -> Non
     with pytest.raises(ConfigurationError) as caught:
         policy(text)
     assert told in str(caught.value)
+
+
+CONTAINER = AskedContainer(image="tools/sync:1", user="root", network="bridge")
+IMAGES = '[images]\nallow = ["tools/*"]\n'
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, ""),
+        ({"network": "none"}, ""),
+        ({"network": "host"}, "network host needs a section [networks]"),
+        ({"mounts": ("/etc",)}, "mount of /etc needs a section [mounts]"),
+    ],
+)
+def test_without_a_policy_containers_reach_nothing_of_the_host(fields: dict[str, object], reason: str) -> None:
+    assert container_refusal(Policy(), replace(CONTAINER, **fields)) == reason  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "reason"),
+    [
+        ('[commands]\nallow = [["**"]]', {}, "image tools/sync:1 needs a section [images]"),
+        (IMAGES, {}, ""),
+        (IMAGES, {"image": "other"}, "image other fits nothing in images.allow"),
+        (IMAGES + '[executors]\nallow = ["command"]', {}, "executor docker fits nothing in executors.allow"),
+        (IMAGES + '[users]\nallow = ["*"]\ndeny = ["root"]', {}, "user root is denied by users.deny 'root'"),
+        (IMAGES + "[env]\nallow = []", {"variables": ("A",)}, "variable A fits nothing in env.allow"),
+        (IMAGES + '[mounts]\nallow = ["/srv/*"]', {"mounts": ("/srv/a",)}, ""),
+        (
+            IMAGES + '[mounts]\nallow = ["/srv/*"]',
+            {"mounts": ("/srv/a",), "writable": ("/srv/a",)},
+            "writable mount of /srv/a needs a section [writable_mounts]",
+        ),
+        (IMAGES + '[networks]\nallow = ["back"]', {"network": "back"}, ""),
+        (
+            IMAGES + "[limits]\nmemory_max_mb = 9",
+            {},
+            "memory_mb is 0, and limits.memory_max_mb asks for one above 0 and up to 9",
+        ),
+    ],
+)
+def test_a_policy_says_what_containers_may_be(text: str, fields: dict[str, object], reason: str) -> None:
+    assert container_refusal(policy(text), replace(CONTAINER, **fields)) == reason  # type: ignore[arg-type]
+
+
+def test_a_host_whose_policy_lets_no_container_run_does_not_offer_docker() -> None:
+    assert refuses_executor(policy('[env]\nallow = ["*"]'), "docker")
+    assert not refuses_executor(policy(IMAGES), "docker")
+    assert not refuses_executor(Policy(), "docker")

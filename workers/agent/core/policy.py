@@ -18,7 +18,11 @@ from scheduler_project.toolkit.errors import ConfigurationError
 ANY_WORDS = "**"
 GLOB_CHARACTERS = frozenset("*?[")
 USERS, EXECUTORS, FOLDERS, COMMANDS, ENV, LIMITS = "users", "executors", "folders", "commands", "env", "limits"
-LISTS = (USERS, EXECUTORS, FOLDERS, COMMANDS, ENV)
+IMAGES, MOUNTS, WRITABLE, NETWORKS = "images", "mounts", "writable_mounts", "networks"
+LISTS = (USERS, EXECUTORS, FOLDERS, COMMANDS, ENV, IMAGES, MOUNTS, WRITABLE, NETWORKS)
+PATHS = (FOLDERS, MOUNTS, WRITABLE)
+CONTAINERS = "docker"
+OPEN_NETWORKS = ("none", "bridge")
 TIMEOUT_MAX, MEMORY_MAX = "timeout_max_s", "memory_max_mb"
 Pattern = tuple[str, ...]
 Resolve = Callable[[str], str]
@@ -63,6 +67,20 @@ class Asked:
     memory_mb: int | None = None
 
 
+@dataclass(frozen=True)
+class AskedContainer:
+    """What is to run in a container. `user` is the one inside; the mounts are paths of the host without links."""
+
+    image: str
+    user: str
+    network: str
+    mounts: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    timeout_s: float = 0
+    memory_mb: int = 0
+
+
 def parse(text: str, resolve: Resolve) -> Policy:
     """Reads a policy file. `resolve` follows the links of a path.
 
@@ -90,6 +108,34 @@ def refusal(policy: Policy, asked: Asked) -> str:
     )
     found = (_refused(policy, section, what, subjects) for section, what, subjects in questions)
     return next((reason for reason in (*found, *_over_limits(policy, asked)) if reason), "")
+
+
+def container_refusal(policy: Policy, asked: AskedContainer) -> str:
+    """Which rule forbids a container; empty where none does.
+
+    A policy that says nothing of images lets none run, and what reaches the host itself must be listed.
+    """
+    questions: tuple[tuple[str, str, str], ...] = (
+        (EXECUTORS, "executor docker", CONTAINERS),
+        (IMAGES, f"image {asked.image}", asked.image),
+        (USERS, f"user {asked.user}", asked.user),
+        *((MOUNTS, f"mount of {path}", path) for path in asked.mounts),
+        *((WRITABLE, f"writable mount of {path}", path) for path in asked.writable),
+        *((NETWORKS, f"network {name}", name) for name in (asked.network,) if name not in OPEN_NETWORKS),
+        *((ENV, f"variable {name}", name) for name in asked.variables),
+    )
+    closed = {MOUNTS, WRITABLE, NETWORKS} | ({IMAGES} if policy.sections else set())
+    missing = closed - policy.sections.keys()
+    unlisted = (f"{what} needs a section [{section}]" for section, what, _ in questions if section in missing)
+    found = (_refused(policy, section, what, [(subject,)]) for section, what, subject in questions)
+    return next((reason for reason in (*unlisted, *found, *_over_limits(policy, asked)) if reason), "")
+
+
+def refuses_executor(policy: Policy, alias: str) -> bool:
+    """Whether nothing at all may be run by this executor."""
+    if alias == CONTAINERS and policy.sections and IMAGES not in policy.sections:
+        return True
+    return bool(_refused(policy, EXECUTORS, "", [(alias,)]))
 
 
 def matches(pattern: Pattern, words: Sequence[str]) -> bool:
@@ -127,7 +173,7 @@ def _shown(name: str, pattern: Pattern) -> str:
     return str(list(pattern)) if name == COMMANDS else repr(pattern[0])
 
 
-def _over_limits(policy: Policy, asked: Asked) -> Iterable[str]:
+def _over_limits(policy: Policy, asked: Asked | AskedContainer) -> Iterable[str]:
     """What has no limit of its own is over every limit."""
     limits: tuple[tuple[str, str, float | None, float], ...] = (
         (TIMEOUT_MAX, "timeout_s", asked.timeout_s, policy.timeout_max_s),
@@ -143,7 +189,7 @@ def _section(name: str, value: Any, resolve: Resolve) -> Section:
     if "allow" not in value:
         raise ConfigurationError(f"{name}.allow is missing; what it does not list is refused, {_everything(name)}")
     allow, deny = (_patterns(name, key, value.get(key, [])) for key in ("allow", "deny"))
-    if name not in (COMMANDS, FOLDERS):
+    if name not in (COMMANDS, *PATHS):
         return Section(allow, deny)
     followed = tuple((resolve(first), *rest) for first, *rest in deny if not _has_glob(first))
     return Section(_located(name, allow, resolve), _located(name, deny, resolve) + followed)
@@ -161,7 +207,7 @@ def _located(name: str, patterns: tuple[Pattern, ...], resolve: Resolve) -> tupl
 def _location(name: str, pattern: str, resolve: Resolve) -> str:
     if not pattern.startswith(("/", "*")):
         raise ConfigurationError(f"{name}: {pattern!r} is no absolute path; it begins with / or with *")
-    if name == FOLDERS:
+    if name in PATHS:
         return pattern if _has_glob(pattern) else resolve(pattern)
     folder, last = split(pattern)
     return pattern if not folder or _has_glob(folder) else join(resolve(folder), last)
