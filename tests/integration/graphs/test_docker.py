@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from graphs import store
 from graphs.models import Component, Graph
@@ -115,3 +117,10 @@ def test_a_host_without_an_engine_is_not_given_one_and_says_why() -> None:
     assert (placed.state, placed.worker_id) == ("scheduled", "host-b")
     assert waiting.state == "pending"
     assert "host-a: no executor docker" in waiting.reason
+
+
+def test_pages_name_the_image_where_there_is_no_argv(admin_client: Client) -> None:
+    submit(component())
+    command = Command.objects.get()
+    for address in (reverse("workers:command", args=[command.pk]), reverse("workers:commands")):
+        assert b"alpine:3.20" in admin_client.get(address).content
