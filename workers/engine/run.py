@@ -47,7 +47,7 @@ class Runner:
         self._name = container_name(self._marks[PROCESS])
         self._stdout, self._stderr = stdout, stderr
         self._written: dict[int, int] = {}
-        self._started = False
+        self._asked_for = self._started = False
 
     def run(self) -> int:
         """Returns the exit code."""
@@ -60,17 +60,22 @@ class Runner:
         except (EngineError, EngineAway) as error:
             self._say(str(error))
             code = NOT_RUN
+        if self._asked_for:
+            self._remove()
+        return code
+
+    def _remove(self) -> None:
         try:
             self._engine.remove(self._name)
         except (EngineError, EngineAway) as error:
             self._say(f"the container {self._name} is left behind: {error}")
-        return code
 
     def _begin(self) -> None:
         job = self._job
         if job.pull == ALWAYS or (job.pull != NEVER and not self._engine.has_image(job.image)):
             self._engine.pull(job.image)
         labels = {name.lower().replace("_", "."): value for name, value in self._marks.items()}
+        self._asked_for = True
         self._engine.create(self._name, engine_document(job, labels))
         self._engine.start(self._name)
         self._started = True
