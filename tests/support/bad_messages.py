@@ -29,6 +29,7 @@ REFUSED_AS: dict[str, type[Refusal]] = {
     "truncated": Unreadable,
     "noise": Unreadable,
 }
+NAMED = ("misaddressed", "repurposed", "impostor")
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Badness:
 
     @property
     def reason(self) -> type[Refusal]:
-        """What it is refused as."""
-        return REFUSED_AS[self.kind]
+        """What it is refused as. A name with a NUL is found out before who speaks and to whom is looked at."""
+        return Unreadable if self.kind in NAMED and "\0" in self.name else REFUSED_AS[self.kind]
 
     def of(self, body: str, route: Route, key: Ed25519PrivateKey, now: float) -> str:
         """The text of such a message; the nonce `SPENT` must have been taken before."""

@@ -13,7 +13,7 @@ from tests.support.bad_messages import SPENT, Badness, badnesses
 from tests.support.trust import enrolled, worker_key
 from workers import store
 from workers.core.commands import NewCommand
-from workers.core.envelope import CONTROL, REASONS, NotEnrolled, Refusal, Route, seal
+from workers.core.envelope import CONTROL, REASONS, Forged, NotEnrolled, Refusal, Route, seal
 from workers.models import Command, SpentNonce, Worker
 from workers.protocol import (
     ENROL_TASK,
@@ -60,7 +60,7 @@ def everything() -> list[Any]:
 
 def reason_at_control(badness: Badness) -> type[Refusal]:
     """Control looks the key up by the name of who speaks: for a name that nobody has there is none."""
-    return NotEnrolled if badness.kind == "impostor" else badness.reason
+    return NotEnrolled if badness.reason is Forged and badness.kind == "impostor" else badness.reason
 
 
 def test_none_of_five_hundred_has_an_effect_on_control(agents: FakeAgents) -> None:
