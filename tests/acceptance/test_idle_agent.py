@@ -12,7 +12,7 @@ from tests.support.servers import ValkeyServer
 from tests.support.wait import wait_until
 from workers.models import Worker
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 SETTLE_S, MEASURED_S = 6.0, 15.0
 MEMORY_MAX_MB, CPU_MAX, CONNECTIONS_MAX = 100, 0.005, 6
 

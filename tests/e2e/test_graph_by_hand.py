@@ -9,7 +9,7 @@ from graphs.models import Component, Graph
 from scheduler_project.toolkit.access import Role
 from tests.support.site import Site
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
 
 def change(component_id: str, provider: str = "aws") -> dict[str, str]:

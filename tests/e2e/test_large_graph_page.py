@@ -25,7 +25,7 @@ VISIBLE_MS = 500
 LONG_TASK_MS = 200
 LOOP_ON_A_QUIET_MACHINE_MS = 45
 SLOWER_AT_MOST = 6
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
 LOOP = """() => {
   const times = [];

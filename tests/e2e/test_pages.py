@@ -16,7 +16,7 @@ from topologies.models import Topology
 from workers.models import Worker
 
 SETTLED = timedelta(seconds=5)
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
 
 @pytest.fixture

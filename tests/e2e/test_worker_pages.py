@@ -11,7 +11,7 @@ from tests.support.site import Site
 from workers.models import Command, CommandOutput, Worker
 
 MIB = 1024 * 1024
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def test_a_seed_is_a_history() -> None:
     assert simulate(7) == simulate(7)
 
 
+@pytest.mark.once
 @pytest.mark.timeout(300)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("mutation", "seed"), [(mutation, seed) for mutation, _, seed in FOUND])
