@@ -247,7 +247,7 @@ def test_over_a_real_server_each_is_answered(waiting_for_answers: NatsLink, bodi
     wait_until(all_came, 30, what="an answer to each")
     accepted = [json.loads(answer.data)["id"] for answer in answers if b'"state"' in answer.data]
     named = {one for one in accepted if one}
-    wait_until(lambda: Graph.objects.count() == len(named) + accepted.count(None), what="what was accepted")
+    wait_until(lambda: Graph.objects.count() == len(named) + accepted.count(None), 40, what="what was accepted")
     assert named <= set(Graph.objects.values_list("pk", flat=True))
     forget()
 
