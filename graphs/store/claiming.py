@@ -17,16 +17,16 @@ from graphs.core.nesting import own_part
 from graphs.core.starting import CannotStart, prepared
 from graphs.core.templating import Templating, templating_of
 from graphs.export import mapping, outline
-from graphs.models import Component, Graph
+from graphs.models import Component
 from graphs.providers import alias_of, component_faults, provider
 from graphs.providers.base import Send
 from graphs.store.gates import lock, ready_rows
 from graphs.store.ledger import Ledger
-from graphs.store.rows import in_graphs, moved, swaps
+from graphs.store.rows import CLAIM_BATCH, in_graphs, moved, swaps
+from graphs.store.settling import SetFree
 from graphs.store.times import deadline_of
 from scheduler_project.toolkit.bulk import update_rows, updates
 
-CLAIM_BATCH = 500
 STARTED = (
     *("state", "reason", "attempt", "decided_by"),
     *("started_at", "sent_at", "seen_at", "resend_at", "deadline_at", "ended_at"),
@@ -54,9 +54,21 @@ def claim_ready(ledger: Ledger, backends: Sequence[str]) -> Claimed:
         return Claimed()
     gate = lock(backends, ledger)
     rows, more = ready_rows(gate, open_graphs, CLAIM_BATCH, ledger)
+    return _claimed(rows, more, ledger)
+
+
+def claim_set_free(ledger: Ledger, backends: Sequence[str], free: SetFree) -> Claimed:
+    """Claims what a step has set free, without asking for it again; what is ready where places are bounded."""
+    bounded = any(provider(alias).at_once for alias in backends) or any(one.parallel for one in ledger.graphs.values())
+    if bounded or ledger.silent_providers:
+        return claim_ready(ledger, backends)
+    return _claimed([row for row in free.rows if row.backend in backends], free.more, ledger)
+
+
+def _claimed(rows: Sequence[Component], more: bool, ledger: Ledger) -> Claimed:
     if not rows:
-        return Claimed()
-    started, failed = _prepare(rows, ledger.graphs)
+        return Claimed(more=more)
+    started, failed = _prepare(rows, ledger)
     _write_started(started, ledger)
     _write_failed(failed, ledger)
     claimed = [one.row for one in started]
@@ -74,9 +86,10 @@ class _Started:
     filled_in: bool
 
 
-def _prepare(rows: Sequence[Component], graphs: Mapping[str, Graph]) -> tuple[list[_Started], list[Component]]:
+def _prepare(rows: Sequence[Component], ledger: Ledger) -> tuple[list[_Started], list[Component]]:
     """Fills in templates. A component that cannot start fails its graph, so nothing after it starts there."""
-    mappings = _mappings(rows, graphs)
+    graphs = ledger.graphs
+    mappings = _mappings(rows, ledger)
     started: list[_Started] = []
     failed: dict[str, Component] = {}
     for row in rows:
@@ -103,8 +116,9 @@ def _started(row: Component, document: Mapping[str, Any], templating: Templating
     return _Started(row, templating.outgoing(document), filled_in)
 
 
-def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[str, dict[str, Any]]:
+def _mappings(rows: Iterable[Component], ledger: Ledger) -> dict[str, dict[str, Any]]:
     """For each graph the mapping that templates of these rows read, no more of it than they need."""
+    graphs = ledger.graphs
     ids: dict[str, set[str]] = defaultdict(set)
     whole: set[str] = set()
     for row in rows:
@@ -112,6 +126,8 @@ def _mappings(rows: Iterable[Component], graphs: Mapping[str, Graph]) -> dict[st
         ids[row.graph_id] |= needs.ids
         if needs.everything:
             whole.add(row.graph_id)
+    if whole or any(ids.values()):
+        ledger.flush()
     read: dict[str, list[Component]] = defaultdict(list)
     wanted = {key: names for key, names in ids.items() if names and key not in whole}
     if wanted:
@@ -138,7 +154,8 @@ def _write_started(started: Sequence[_Started], ledger: Ledger) -> None:
     for attempt, rows in by_attempt.items():
         for row in rows:
             row.state, row.reason, row.attempt, row.decided_by = "running", "", attempt + 1, ""
-        ledger.later(updates(rows, STARTED, still={"state": "waiting", "attempt": attempt}))
+            ledger.blockers.pop(row.pk, None)
+        ledger.later(updates(rows, STARTED, {"blockers": 0}, {"state": "waiting", "attempt": attempt}))
     ledger.later(updates([one.row for one in started if one.filled_in], FILLED_IN))
 
 

@@ -13,7 +13,7 @@ from graphs.core.states import GRAPH
 from graphs.models import Component, Edge, Graph, Part
 from graphs.signals import graphs_ended
 from graphs.store.rows import moved
-from scheduler_project.toolkit.bulk import update_rows, updates
+from scheduler_project.toolkit.bulk import update_rows, updates_of
 from scheduler_project.toolkit.events import NewEvent
 from scheduler_project.toolkit.statements import Statement, together
 
@@ -95,4 +95,4 @@ def write_blockers(blockers: dict[int, int]) -> None:
 
 def blocker_updates(blockers: dict[int, int]) -> list[Statement]:
     """The statements of `write_blockers`."""
-    return updates([Component(pk=key, blockers=value) for key, value in blockers.items()], ["blockers"])
+    return updates_of(Component, list(blockers), {"blockers": list(blockers.values())})

@@ -10,7 +10,7 @@ from graphs.core.merge import effects, touched_ids
 from graphs.models import Component, Part
 from graphs.store.ledger import Ledger
 from graphs.store.rows import Key, batches, components_by_id
-from scheduler_project.toolkit.bulk import inserts, updates
+from scheduler_project.toolkit.bulk import inserts_of, updates_of
 from scheduler_project.toolkit.events import NewEvent
 
 TEXT_KEYS = {"type": words.TYPE_KEY, "provider": words.PROVIDER_KEY, "verb": words.VERB_KEY}
@@ -25,27 +25,39 @@ class Known:
 
 
 @dataclass
-class Existing:
-    """What exists in some graphs, as rows by graph and component id; rows without a primary key are new."""
+class Document:
+    """What exists under an id; without a primary key it is new."""
 
-    present: dict[str, dict[str, Component]] = field(default_factory=lambda: defaultdict(dict))
-    kept: dict[Key, Component] = field(default_factory=dict)
+    pk: int | None
+    content: Mapping[str, Any]
+
+    def texts(self) -> dict[str, str]:
+        """The columns that tell of the document, by their names."""
+        found = ((name, self.content.get(key)) for name, key in TEXT_KEYS.items())
+        return {name: value[: words.NAME_LENGTH_MAX] if isinstance(value, str) else "" for name, value in found}
+
+
+@dataclass
+class Existing:
+    """What exists in some graphs, by graph and component id, and what of it is to be written."""
+
+    present: dict[str, dict[str, Document]] = field(default_factory=lambda: defaultdict(dict))
+    kept: dict[Key, Document] = field(default_factory=dict)
     removed: list[int] = field(default_factory=list)
 
-    def keep(self, graph_id: str, component_id: str, document: Mapping[str, Any]) -> None:
-        row = self.present[graph_id].get(component_id)
-        row = row or Component(graph_id=graph_id, part=Part.EXISTS, component_id=component_id)
-        row.document = dict(document)
-        for name, key in TEXT_KEYS.items():
-            value = document.get(key)
-            setattr(row, name, value[: words.NAME_LENGTH_MAX] if isinstance(value, str) else "")
-        self.present[graph_id][component_id] = self.kept[graph_id, component_id] = row
+    def add(self, row: Component) -> None:
+        self.present[row.graph_id][row.component_id] = Document(row.pk, row.document)
+
+    def keep(self, graph_id: str, component_id: str, content: Mapping[str, Any]) -> None:
+        known = self.present[graph_id].get(component_id)
+        document = Document(known.pk if known else None, content)
+        self.present[graph_id][component_id] = self.kept[graph_id, component_id] = document
 
     def remove(self, graph_id: str, component_id: str) -> None:
-        row = self.present[graph_id].pop(component_id, None)
+        known = self.present[graph_id].pop(component_id, None)
         self.kept.pop((graph_id, component_id), None)
-        if row is not None and row.pk is not None:
-            self.removed.append(row.pk)
+        if known is not None and known.pk is not None:
+            self.removed.append(known.pk)
 
 
 def change_what_exists(completed: Sequence[Component], known: Known, ledger: Ledger) -> list[NewEvent]:
@@ -54,8 +66,7 @@ def change_what_exists(completed: Sequence[Component], known: Known, ledger: Led
     events: list[NewEvent] = []
     for row in completed:
         subject = f"graph:{row.graph_id}"
-        documents = {name: one.document for name, one in _touched(existing, row).items()}
-        outcome = effects(row.verb, row.component_id, row.document, documents)
+        outcome = effects(row.verb, row.component_id, row.document, _touched(existing, row))
         for name, document in outcome.kept.items():
             existing.keep(row.graph_id, name, document)
         for name in outcome.removed:
@@ -71,23 +82,30 @@ def change_what_exists(completed: Sequence[Component], known: Known, ledger: Led
 def _load(completed: Sequence[Component], known: Known) -> Existing:
     existing = Existing()
     for row in known.rows:
-        existing.present[row.graph_id][row.component_id] = row
+        existing.add(row)
     keys = {(row.graph_id, one) for row in completed for one in touched_ids(row.verb, row.component_id, row.document)}
     for batch in batches(sorted(keys - known.asked)):
         for row in components_by_id(Part.EXISTS, batch):
-            existing.present[row.graph_id][row.component_id] = row
+            existing.add(row)
     return existing
 
 
-def _touched(existing: Existing, row: Component) -> dict[str, Component]:
+def _touched(existing: Existing, row: Component) -> dict[str, Mapping[str, Any]]:
     present = existing.present[row.graph_id]
-    return {name: present[name] for name in touched_ids(row.verb, row.component_id, row.document) if name in present}
+    names = touched_ids(row.verb, row.component_id, row.document)
+    return {name: present[name].content for name in names if name in present}
 
 
 def _save(existing: Existing, ledger: Ledger) -> None:
-    rows = list(existing.kept.values())
-    known = [row for row in rows if row.pk is not None]
-    ledger.later(inserts([row for row in rows if row.pk is None]))
-    ledger.later(updates(known, ["document", *TEXT_KEYS]))
+    kept = existing.kept.items()
+    new = [
+        {"graph": graph_id, "part": Part.EXISTS.value, "component_id": name, "document": one.content, **one.texts()}
+        for (graph_id, name), one in kept
+        if one.pk is None
+    ]
+    ledger.later(inserts_of(Component, new))
+    known = {one.pk: {"document": one.content, **one.texts()} for _, one in kept if one.pk is not None}
+    lists = {name: [values[name] for values in known.values()] for name in ("document", *TEXT_KEYS)}
+    ledger.later(updates_of(Component, list(known), lists))
     if existing.removed:
         Component.objects.filter(pk__in=existing.removed).delete()

@@ -16,8 +16,8 @@ from django.db import transaction
 from graphs.core.ends import must_look
 from graphs.core.states import COMPONENT
 from graphs.models import Graph
-from graphs.store.ending import end_if_over
-from graphs.store.rows import carry_out, locked
+from graphs.store.ending import blocker_updates, end_if_over
+from graphs.store.rows import carry_out, carry_out_at_last, locked
 from scheduler_project.toolkit.bulk import updates
 from scheduler_project.toolkit.events import NewEvent, recording
 from scheduler_project.toolkit.statements import Outcome, Statement
@@ -33,6 +33,7 @@ class Ledger:
     """The locked graphs of a transaction by id. Whoever alters one says so with `alter`, and tells events with `tell`.
 
     `silent_providers`: whether there are any that did not answer of late. `beside`: what was read with the graphs.
+    `blockers`: new numbers of blockers by primary key, still to be written.
     """
 
     def __init__(self, graphs: Mapping[str, Graph], now: datetime, beside: Sequence[Outcome] = ()) -> None:
@@ -44,6 +45,7 @@ class Ledger:
         self._told: dict[str, Graph] = {}
         self._events: list[NewEvent] = []
         self._later: list[Statement] = []
+        self.blockers: dict[int, int] = {}
 
     def later(self, statements: Sequence[Statement]) -> None:
         """Has these run with the next that must be waited for, and at the end of the transaction at the latest.
@@ -54,13 +56,17 @@ class Ledger:
 
     def flush(self) -> None:
         """Runs what was left for later. Raises LostRace."""
-        statements, self._later = self._later, []
-        carry_out(statements)
+        carry_out(self._taken())
 
     def find(self, statement: Statement) -> Outcome:
         """What a statement finds when all that was left for later is done. Raises LostRace."""
-        statements, self._later = [*self._later, statement], []
-        return carry_out(statements)[-1]
+        return carry_out([*self._taken(), statement])[-1]
+
+    def _taken(self) -> list[Statement]:
+        """All that was left for later, which the caller runs."""
+        statements = [*blocker_updates(self.blockers), *self._later]
+        self.blockers, self._later = {}, []
+        return statements
 
     def tell(self, *events: NewEvent) -> None:
         """These things happened, in this order. An event of a graph is numbered in its graph's own log."""
@@ -88,7 +94,7 @@ class Ledger:
             graph.version += 1
         self.later(updates(list((self._told | self._altered).values()), SAVED))
         self.later(recording(self._events, self.now))
-        self.flush()
+        carry_out_at_last(self._taken())
 
 
 @contextmanager

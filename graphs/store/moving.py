@@ -11,7 +11,7 @@ from graphs.core.states import GRAPH
 from graphs.models import Component, Graph, GraphQuerySet
 from graphs.providers import aliases, provider
 from graphs.providers.base import Send
-from graphs.store.claiming import Claimed, claim_ready
+from graphs.store.claiming import Claimed, claim_ready, claim_set_free
 from graphs.store.commands import ended_commands, replies_of
 from graphs.store.gates import look
 from graphs.store.hints import hint_bridge
@@ -48,8 +48,7 @@ def apply_replies(replies: Sequence[Reply], backends: Sequence[str], now: dateti
             with writing(graph_ids, now, reading(part)) as ledger:
                 ledger.tell(*_unknown([reply for reply in part if reply.graph_id not in ledger.graphs]))
                 known = [reply for reply in part if reply.graph_id in ledger.graphs]
-                settle_reported(ledger, known)
-                claimed = claim_ready(ledger, backends)
+                claimed = claim_set_free(ledger, backends, settle_reported(ledger, known))
             sends += claimed.sends
             more = more or claimed.more
             ended = ended or any(graph.state in GRAPH.final for graph in ledger.graphs.values())

@@ -12,10 +12,12 @@ from django.db.models import Q
 
 from graphs.core.states import COMPONENT
 from graphs.models import Component, Graph, Part
-from scheduler_project.toolkit.bulk import table_of, updates
+from scheduler_project.toolkit.bulk import updates
+from scheduler_project.toolkit.columns import rows_told, table_of
 from scheduler_project.toolkit.errors import SchedulerError
 from scheduler_project.toolkit.events import NewEvent
 from scheduler_project.toolkit.statements import (
+    NotWritten,
     Outcome,
     Statement,
     among,
@@ -24,10 +26,12 @@ from scheduler_project.toolkit.statements import (
     selecting,
     several,
     together,
+    together_at_last,
     using_keys,
 )
 
 BATCH = 500
+CLAIM_BATCH = 500
 LOCK = """
 SELECT {columns}, EXISTS (SELECT 1 FROM graphs_circuit)
 FROM graphs_graph WHERE {these} ORDER BY id {lock}
@@ -78,8 +82,8 @@ def selecting_by_id(parts: Sequence[Part], keys: Iterable[Key]) -> Statement:
 
 def given_keys(parts: Sequence[Part], keys: Iterable[Key]) -> tuple[str, list[Any]]:
     """Pairs of graph and component id, in each part, as the table of a statement, and what is passed for it."""
-    types = [Component._meta.get_field(name) for name in ("graph_id", "component_id", "part")]
-    return table_of(types, [(*key, part.value) for key in sorted(keys) for part in parts])
+    columns = [table_of(Component).columns[name] for name in ("graph_id", "component_id", "part")]
+    return rows_told([(*key, part.value) for key in sorted(keys) for part in parts], columns)
 
 
 def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
@@ -121,8 +125,15 @@ def swaps(
 
 def carry_out(statements: Sequence[Statement]) -> list[Outcome]:
     """Runs statements together. Raises LostRace where one has not written the rows that it was to write."""
-    outcomes = together(statements)
-    for statement, outcome in zip(statements, outcomes, strict=True):
-        if statement.writes not in (None, outcome.count):
-            raise LostRace
-    return outcomes
+    try:
+        return together(statements)
+    except NotWritten as error:
+        raise LostRace from error
+
+
+def carry_out_at_last(statements: Sequence[Statement]) -> None:
+    """The same with the last ones of a transaction, and with its commit."""
+    try:
+        together_at_last(statements)
+    except NotWritten as error:
+        raise LostRace from error

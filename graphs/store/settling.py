@@ -20,12 +20,11 @@ from graphs.models import Component, Graph, Part
 from graphs.providers import provider
 from graphs.store.attempts import keep_attempts
 from graphs.store.circuits import note_answers
-from graphs.store.ending import blocker_updates
 from graphs.store.existing import Known, change_what_exists
 from graphs.store.ledger import Ledger
-from graphs.store.rows import OF_KEY, Key, given_keys, moved, selecting_by_id, swaps
+from graphs.store.rows import CLAIM_BATCH, OF_KEY, Key, given_keys, moved, selecting_by_id, swaps
 from graphs.store.times import deadline_of, resendable
-from scheduler_project.toolkit.bulk import table_of
+from scheduler_project.toolkit.columns import rows_told, table_of
 from scheduler_project.toolkit.events import NewEvent
 from scheduler_project.toolkit.statements import (
     Outcome,
@@ -42,6 +41,12 @@ DEPENDANTS = """
 SELECT {columns}, source.graph_id, source.component_id
 FROM {found} WHERE graphs_component.part = 'changes' ORDER BY graphs_edge.id
 """
+SET_FREE = """
+SELECT {columns} FROM {found}
+WHERE graphs_component.part = 'changes' AND graphs_component.state = 'waiting' AND graphs_component.blockers <= sources
+ORDER BY graphs_component.graph_id, graphs_component.position, graphs_component.id LIMIT %s
+"""
+"""What waits for no more than the components that are reported on: whether it is set free is decided elsewhere."""
 NOTHING = Outcome(0, [])
 Keyed = dict[str, dict[str, Component]]
 
@@ -87,42 +92,61 @@ class Settled:
     reply: Reply | None
 
 
+@dataclass(frozen=True)
+class SetFree:
+    """Rows that are ready now, in the order of the edges that lead to them; `more`: they may not be all."""
+
+    rows: Sequence[Component] = ()
+    more: bool = False
+
+
+@dataclass
+class _Step:
+    """What became of reports in all graphs of a step."""
+
+    ignored: list[Ignored] = field(default_factory=list)
+    ready: set[Key] = field(default_factory=set)
+
+
 def settle(ledger: Ledger, replies: Sequence[Reply], rows: Sequence[Component]) -> list[Ignored]:
     """Applies replies, and deadlines of `rows`, to locked graphs. Returns what had no effect."""
     found = together([_hanging_from(rows)])[0] if rows else NOTHING
-    ignored = _settle(ledger, replies, _loaded(rows, found), Known())
+    step = _settle(ledger, replies, _loaded(rows, found), Known())
     ledger.flush()
-    return ignored
+    return step.ignored
 
 
-def settle_reported(ledger: Ledger, replies: Sequence[Reply]) -> None:
-    """The same with the rows that `reading` has found. What it writes is written later."""
+def settle_reported(ledger: Ledger, replies: Sequence[Reply]) -> SetFree:
+    """The same with the rows that `reading` has found. What it writes is written later. Returns what is ready now."""
     if not replies:
-        return
-    found, hanging = ledger.beside
+        return SetFree()
+    found, hanging, candidates = ledger.beside
     rows = instances(Component, found.rows)
     asked = frozenset((reply.graph_id, reply.report.component_id) for reply in replies)
     known = Known(asked, [row for row in rows if row.part == Part.EXISTS])
-    _settle(ledger, replies, _loaded([row for row in rows if row.part == Part.CHANGE], hanging), known)
+    step = _settle(ledger, replies, _loaded([row for row in rows if row.part == Part.CHANGE], hanging), known)
+    free = [row for row in instances(Component, candidates.rows) if (row.graph_id, row.component_id) in step.ready]
+    return SetFree(free, more=len(free) < len(step.ready) or len(candidates.rows) == CLAIM_BATCH)
 
 
 def reading(replies: Sequence[Reply]) -> list[Statement]:
-    """Asks for the components that replies speak of, in both parts, and for what hangs from them."""
+    """Asks for the components that replies speak of, in both parts, for what hangs from them, and may be set free."""
     keys = {(reply.graph_id, reply.report.component_id) for reply in replies}
-    return [selecting_by_id([Part.CHANGE, Part.EXISTS], keys), _hanging_from_keys(keys)]
+    return [selecting_by_id([Part.CHANGE, Part.EXISTS], keys), *_hanging_from_keys(keys)]
 
 
-def _settle(ledger: Ledger, replies: Sequence[Reply], loaded: Loaded, known: Known) -> list[Ignored]:
+def _settle(ledger: Ledger, replies: Sequence[Reply], loaded: Loaded, known: Known) -> _Step:
     by_graph: dict[str, list[Reply]] = defaultdict(list)
     for reply in replies:
         by_graph[reply.graph_id].append(reply)
     settled: list[Settled] = []
-    ignored: list[Ignored] = []
+    step = _Step()
     notes: list[NewEvent] = []
     quiet: list[Component] = []
     for graph in ledger.graphs.values():
         plan = advance(loaded.snapshot(graph), [reply.report for reply in by_graph[graph.pk]], ledger.now)
-        ignored += plan.ignored
+        step.ignored += plan.ignored
+        step.ready |= {(graph.pk, name) for name in plan.ready}
         notes += _ignored_events(graph.pk, by_graph[graph.pk], plan.ignored)
         settled += _apply(graph, plan, by_graph[graph.pk], loaded, ledger.now)
         notes += _write_signs(graph, plan, loaded, ledger)
@@ -135,19 +159,23 @@ def _settle(ledger: Ledger, replies: Sequence[Reply], loaded: Loaded, known: Kno
     keep_attempts(settled, ledger)
     notes += note_answers(settled, quiet, ledger)
     ledger.tell(*(moved(one.row, one.before) for one in settled), *notes)
-    return ignored
+    return step
 
 
-def _hanging_from_keys(keys: Iterable[Key]) -> Statement:
-    """What depends on the changes with these keys."""
+def _hanging_from_keys(keys: Iterable[Key]) -> list[Statement]:
+    """What depends on the changes with these keys, in short, and in full what may be set free by them."""
     given, values = given_keys([Part.CHANGE], keys)
     source = looked_up("graphs_component", OF_KEY.format("source"), given, "source")
-    return _dependants(source, values)
+    edges = looked_up("graphs_edge", "source_id = source.id", source)
+    fed = f"(SELECT destination_id, count(*) AS sources FROM {edges} GROUP BY destination_id) AS fed"  # noqa: S608
+    found = looked_up("graphs_component", "graphs_component.id = destination_id", fed)
+    free = selecting(Component, SET_FREE.replace("{found}", found), [*values, CLAIM_BATCH])
+    return [_dependants(source, values), free]
 
 
 def _hanging_from(rows: Sequence[Component]) -> Statement:
     """What depends on these changes."""
-    given, values = table_of([Component._meta.pk], [[row.pk] for row in rows])
+    given, values = rows_told([[row.pk] for row in rows], [table_of(Component).key])
     return _dependants(looked_up("graphs_component", "source.id = given.column1", given, "source"), values)
 
 
@@ -231,7 +259,7 @@ def _count(graph: Graph, plan: Plan, loaded: Loaded, ledger: Ledger) -> None:
     graph.forgiven = plan.forgiven
     graph.needs_attention += len(plan.attention)
     graph.needs_attention -= sum(loaded.rows[graph.pk][move.component_id].needs_attention for move in plan.moves)
-    ledger.later(blocker_updates({loaded.key(graph, name): left for name, left in plan.blockers.items()}))
+    ledger.blockers |= {loaded.key(graph, name): left for name, left in plan.blockers.items()}
 
 
 def _write_signs(graph: Graph, plan: Plan, loaded: Loaded, ledger: Ledger) -> list[NewEvent]:

@@ -8,24 +8,32 @@ the text of a statement does not depend on its values.
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, DataError, connection, connections, models
+from django.db.models.base import ModelState
+from psycopg.errors import DivisionByZero
 
-PLANNED_FROM = 2
 Row = TypeVar("Row", bound=models.Model)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One to be run with others. `writes` is how many rows it must write, None for any number."""
+    """One to be run with others; `returns` tells whether it finds rows. `writes`: see `must_write`."""
 
     sql: str
     values: Sequence[Any]
     returns: bool = False
     writes: int | None = None
+
+
+COMMIT = Statement("COMMIT", [])
+
+
+class NotWritten(Exception):
+    """A statement has not written all the rows that it must write, so nothing of its transaction is kept."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +44,42 @@ class Outcome:
     rows: list[tuple[Any, ...]]
 
 
+def must_write(statement: Statement, count: int) -> Statement:
+    """The same, which fails where it does not write so many rows: `together` raises NotWritten.
+
+    PostgreSQL finds that out itself, so that what comes after it in one exchange, a commit too, is not done.
+    """
+    if connection.vendor == "sqlite":
+        return replace(statement, writes=count)
+    sql = f"WITH written AS ({statement.sql} RETURNING 1) SELECT 1 / (count(*) = CAST(%s AS bigint))::int FROM written"  # noqa: S608
+    return Statement(sql, [*statement.values, count], writes=count)
+
+
 def together(statements: Sequence[Statement]) -> list[Outcome]:
-    """Runs statements in their order; on PostgreSQL all are sent at once, and only the last answer is waited for."""
-    if len(statements) < 2 or connection.vendor != "postgresql":
-        return [_outcome(statement) for statement in statements]
-    with _pipeline():
-        cursors = [_executed(statement) for statement in statements]
-    return [
-        Outcome(cursor.rowcount, cursor.fetchall() if statement.returns else [])
-        for statement, cursor in zip(statements, cursors, strict=True)
-    ]
+    """Runs statements in their order; on PostgreSQL all are sent at once, and only the last answer is waited for.
+
+    Raises NotWritten.
+    """
+    if not statements:
+        return []
+    here = connections[DEFAULT_DB_ALIAS]
+    return _exchanged(here, statements) if _is_exchanging(here) else [_one_by_one(here, one) for one in statements]
+
+
+def together_at_last(statements: Sequence[Statement]) -> None:
+    """The same with the last statements of the innermost transaction, which is committed with them where it can be.
+
+    Nothing may be written in that transaction afterwards.
+    """
+    here = connections[DEFAULT_DB_ALIAS]
+    is_outermost = here.in_atomic_block and not here.savepoint_ids and here.commit_on_exit
+    together([*statements, COMMIT] if is_outermost and _is_exchanging(here) else statements)
 
 
 def read(model: type[Row], sql: str, values: Sequence[Any], also: Sequence[str] = ()) -> list[Row]:
     """Instances of a model. `sql` selects `{columns}`, and then columns that become the attributes `also`."""
     statement = selecting(model, sql, values)
-    return instances(model, _outcome(statement).rows, also)
+    return instances(model, together([statement])[0].rows, also)
 
 
 def selecting(
@@ -63,13 +91,19 @@ def selecting(
 
 
 def instances(model: type[Row], rows: Sequence[Sequence[Any]], also: Sequence[str] = ()) -> list[Row]:
-    """What `selecting` has found, as instances; columns after the model's become the attributes `also`."""
-    names = _all_of(model)
-    found_values = values_of(model, names, rows)
-    made = [model.from_db(connection.alias, names, row[: len(names)]) for row in found_values]
-    for instance, row in zip(made, found_values, strict=True):
-        for name, value in zip(also, row[len(names) :], strict=True):
-            setattr(instance, name, value)
+    """What `selecting` has found, as instances; columns after the model's become the attributes `also`.
+
+    They are made as Django makes them, without what it does for each field and for those who listen to its signals.
+    """
+    names = (*_all_of(model), *also)
+    return [_instance(model, dict(zip(names, row, strict=True))) for row in values_of(model, _all_of(model), rows)]
+
+
+def _instance(model: type[Row], values: dict[str, Any]) -> Row:
+    made = model.__new__(model)
+    made._state = ModelState()
+    made._state.adding, made._state.db = False, DEFAULT_DB_ALIAS
+    made.__dict__ |= values
     return made
 
 
@@ -122,39 +156,45 @@ def several(values: Iterable[Any]) -> Any:
     return json.dumps(list(values)) if connection.vendor == "sqlite" else list(values)
 
 
-def _outcome(statement: Statement) -> Outcome:
-    with _executed(statement) as cursor:
-        return Outcome(cursor.rowcount, cursor.fetchall() if statement.returns else [])
+def _is_exchanging(here: Any) -> bool:
+    """Whether statements go out together: on PostgreSQL, unless somebody watches queries through Django's cursors."""
+    return here.vendor == "postgresql" and not (here.execute_wrappers or here.queries_logged)
 
 
-def _executed(statement: Statement) -> Any:
-    cursor = _cursor()
-    cursor.execute(statement.sql, statement.values)
-    return cursor
+def _exchanged(here: Any, statements: Sequence[Statement]) -> list[Outcome]:
+    from scheduler_project.toolkit.exchange import exchange
+
+    here.ensure_connection()
+    here.validate_no_broken_transaction()
+    keep_plans = not here.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+    asked = [(statement.sql, statement.values) for statement in statements]
+    with _told_apart(statements), here.wrap_database_errors:
+        return [Outcome(count, rows) for count, rows in exchange(here.connection, asked, keep_plans)]
+
+
+def _one_by_one(here: Any, statement: Statement) -> Outcome:
+    with _told_apart([statement]), here.cursor() as cursor:
+        cursor.execute(statement.sql, statement.values)
+        found = Outcome(cursor.rowcount, cursor.fetchall() if statement.returns else [])
+    if here.vendor == "sqlite" and statement.writes not in (None, found.count):
+        raise NotWritten
+    return found
 
 
 @contextmanager
-def _pipeline() -> Iterator[None]:
-    """Inside, PostgreSQL's answers are not waited for; a fault of any statement is raised at the end at the latest."""
-    connection.ensure_connection()
-    with connection.wrap_database_errors, connection.connection.pipeline():
+def _told_apart(statements: Sequence[Statement]) -> Iterator[None]:
+    """The fault that `must_write` makes on purpose is not one of the database."""
+    try:
         yield
+    except DataError as error:
+        if not isinstance(error.__cause__, DivisionByZero) or all(one.writes is None for one in statements):
+            raise
+        raise NotWritten from error
 
 
 @lru_cache(maxsize=64)
 def _all_of(model: type[models.Model]) -> tuple[str, ...]:
     return tuple(field.attname for field in model._meta.concrete_fields)
-
-
-def _cursor() -> Any:
-    """Django's cursor, with its transactions and its counting of queries, over one that keeps plans where it may."""
-    if connection.vendor != "postgresql" or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-        return connection.cursor()
-    from psycopg import Cursor
-
-    connection.ensure_connection()
-    connection.connection.prepare_threshold = PLANNED_FROM
-    return connection._prepare_cursor(Cursor(connection.connection))  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=64)
