@@ -109,11 +109,22 @@ class LoopbackServer:
 
     def __init__(self, max_payload: int = DEFAULT_MAX_PAYLOAD) -> None:
         self.max_payload = max_payload
-        self.reachable = True
+        self.outages = 0
+        self._reachable = True
         self.published: list[Message] = []
         self._subscribers: list[tuple[str, Subscriber]] = []
         self._groups: dict[tuple[str, str], list[Subscriber]] = {}
         self._turn = 0
+
+    @property
+    def reachable(self) -> bool:
+        """Whether there is no outage now."""
+        return self._reachable
+
+    @reachable.setter
+    def reachable(self, value: bool) -> None:
+        self.outages += self._reachable and not value
+        self._reachable = value
 
     def subscribe(self, pattern: str, subscriber: Subscriber) -> None:
         """Every matching message goes to the subscriber."""
@@ -200,6 +211,15 @@ class LoopbackLink:
 
     def settled(self, messages: Sequence[Message]) -> None:
         """Does nothing: nothing was kept."""
+
+    def post(self, messages: Sequence[Message]) -> int:
+        """Delivers at once. Raises Unavailable in an outage."""
+        self.publish(messages)
+        return self._server.outages
+
+    def confirm(self, connection: int) -> bool:
+        """What is delivered is confirmed, unless an outage came between."""
+        return self.connected and connection == self._server.outages
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Raises Unavailable in an outage."""

@@ -7,15 +7,14 @@ bridges share one queue group.
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
+from msgspec.structs import replace
 
 from graphs import export, store
 from graphs.bridge import server
@@ -30,9 +29,9 @@ from graphs.bridge.messages import (
     start_document,
 )
 from graphs.bridge.mirroring import Mirror, make_mirror
+from graphs.bridge.posted import MARK_WITHIN_S, Posted
 from graphs.bridge.presence import Presence
 from graphs.bridge.serving import StoreService, make_store_service
-from graphs.core.advance import PROGRESS
 from graphs.core.document import parse
 from graphs.core.replies import Reply, UnreadableReply, read_reply
 from graphs.core.values import parse_json
@@ -56,9 +55,6 @@ PROGRESS_SUBJECTS = (f"*.*.*{PROGRESS_ENDING}",)
 """Signs of life are heard, not captured: one that is lost is followed by another."""
 BATCH = 500
 IDLE_S = 1.0
-MARK_WITHIN_S = 0.02
-MARK_AT_LATEST_S = 0.5
-UNMARKED_MAX = 2000
 DATABASE_WAIT_S = 1.0
 STOP_S = 10.0
 
@@ -109,8 +105,7 @@ class Bridge:
         self._clock = clock
         self._on_failure = on_failure
         self._presence = Presence()
-        self._unmarked: list[Send] = []
-        self._unmarked_since_s = 0.0
+        self._posted = Posted()
         self._asked = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
@@ -152,7 +147,7 @@ class Bridge:
 
     def _patience_s(self) -> float:
         """What is sent is marked so when no reply has made that needless at once."""
-        return MARK_WITHIN_S if self._unmarked else IDLE_S
+        return MARK_WITHIN_S if self._posted else IDLE_S
 
     def _until_stored(self, messages: Sequence[Message]) -> None:
         while True:
@@ -175,15 +170,16 @@ class Bridge:
         starts = [message for message in messages if message.subject in START_SUBJECTS]
         replies = [message for message in messages if message.subject not in START_SUBJECTS]
         try:
-            self._settle(replies)
+            if replies:
+                self._settle(replies)
         except (OperationalError, InterfaceError, store.LostRace):
             raise
         except DatabaseError as error:
             self._settle_one_by_one(replies, error)
         for start in starts:
             self._start_graph(start)
-        self._link.settled(messages)
-        if not messages or self._marks_are_due():
+        self._link.settled(starts)
+        if not messages or self._posted.is_due:
             self._mark_sent()
         if not messages or starts or self._asked.is_set() or _any_bounded():
             self._asked.clear()
@@ -207,13 +203,13 @@ class Bridge:
                 store.mark_announced([graph.pk], self._clock())
                 log.info("graph.announced graph=%s subject=%s", graph.pk, message.subject)
 
-    def _settle(self, messages: Iterable[Message]) -> None:
+    def _settle(self, messages: Sequence[Message]) -> None:
         replies = [reply for message in messages if (reply := _reply_in(message)) is not None]
-        if replies:
-            claimed = store.apply_replies(replies, self._backends(), self._clock())
-            self._forget_answered(replies)
-            if self._send(claimed) or claimed.ended:
-                self._asked.set()
+        claimed = store.apply_replies(replies, self._backends(), self._clock()) if replies else Claimed()
+        self._link.settled(messages)
+        self._posted.forget_answered(replies)
+        if self._send(claimed) or claimed.ended:
+            self._asked.set()
 
     def _settle_one_by_one(self, messages: Sequence[Message], error: DatabaseError) -> None:
         """A message that the database refuses is set aside with its subject in the log, and the others are kept."""
@@ -225,6 +221,7 @@ class Bridge:
                 raise
             except DatabaseError as refused:
                 log.error("bridge.message_refused subject=%s reason=%s", message.subject, refused)  # noqa: TRY400
+                self._link.settled([message])
 
     def _start_graph(self, message: Message) -> None:
         """Accepts or refuses a mapping, and tells so: everybody on `….error`, and the sender who awaits an answer."""
@@ -261,35 +258,23 @@ class Bridge:
             why = "{} bytes are more than the {} that the NATS server takes in a message"
             store.refuse_sends([(send, why.format(size, limit)) for send, size in large], self._clock())
         fits = [(send, message) for send, message in messages if len(message.data) <= limit]
-        if fits and self._publish([message for _, message in fits]):
-            self._unmarked_since_s = self._unmarked_since_s if self._unmarked else time.monotonic()
-            self._unmarked += [send for send, _ in fits]
+        if fits:
+            self._post(fits)
         return claimed.more
 
-    def _forget_answered(self, replies: Iterable[Reply]) -> None:
-        """What a reply has settled needs no mark."""
-        told = {
-            (reply.graph_id, reply.report.component_id, reply.report.attempt)
-            for reply in replies
-            if reply.report.outcome != PROGRESS
-        }
-        self._unmarked = [
-            send
-            for send in self._unmarked
-            if (send.graph_id, send.component_id, None) not in told
-            and (send.graph_id, send.component_id, send.attempt) not in told
-        ]
-
-    def _marks_are_due(self) -> bool:
-        """Whether what was sent goes unmarked for too long, as replies to other things keep coming."""
-        late = bool(self._unmarked) and time.monotonic() - self._unmarked_since_s > MARK_AT_LATEST_S
-        return late or len(self._unmarked) >= UNMARKED_MAX
+    def _post(self, messages: Sequence[tuple[Send, Message]]) -> None:
+        """What the server may not have is sent again by the sweep."""
+        try:
+            connection = self._link.post([message for _, message in messages])
+        except Unavailable as error:
+            log.warning("bridge.not_sent messages=%d reason=%s", len(messages), error)
+        else:
+            self._posted.add([send for send, _ in messages], connection)
 
     def _mark_sent(self) -> None:
         """Marks what the server has and nobody has answered yet, so that it is not sent again."""
-        if self._unmarked:
-            store.mark_sent(self._unmarked, self._clock())
-            self._unmarked = []
+        if self._posted and self._link.confirm(self._posted.connection):
+            store.mark_sent(self._posted.take(), self._clock())
 
     def _publish(self, messages: Sequence[Message]) -> bool:
         """Whether the server has the messages. What it may not have is sent again by the sweep."""

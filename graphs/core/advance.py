@@ -3,12 +3,15 @@
 A snapshot holds only what is reported on, what is due, and what hangs from those, so the cost of a step does not grow
 with the graph. Invariants: a provider's report moves a component only from running and only for the attempt it speaks
 of; what is late, doubled or unknown moves nothing and is named with the reason; what may have been carried out is not
-sent again unless its verb or its mapping says that this does no harm.
+sent again unless its verb or its mapping says that this does no harm. What is made for each component is a Struct,
+which costs a tenth of a frozen dataclass.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from graphs.core.ends import Counts, Standing, rules_left, rules_that_start
 from graphs.core.policy import DEFAULT, Policy, earliest_deadline, retry_delay_s
@@ -18,8 +21,7 @@ from graphs.core.states import COMPONENT, GRAPH
 PROGRESS = "progress"
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """One change of the graph.
 
     `blockers` counts what it waits for: dependencies that its rule is still missing, and one more until `retry_at`.
@@ -69,8 +71,7 @@ class Snapshot:
         return Standing(counts, self.cancel_requested, self.paused, forgiven, self.has_rules)
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """What a provider, or a person, said about a component.
 
     `outcome` is completed, errored, cancelled or progress, and by hand also skipped; attempt None is unknown. `final`:
@@ -86,8 +87,7 @@ class Report:
     by: str = ""
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(Struct, frozen=True):
     """A component's new state. `report` is the position of the report that caused it, None for a deadline.
 
     `retry_at` is when a component that waits again may be sent again. `silent`: its provider did not answer, so nobody

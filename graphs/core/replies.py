@@ -5,8 +5,9 @@ on the word of a connector that says two things.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from graphs.core import words
 from graphs.core.advance import PROGRESS, Report
@@ -17,8 +18,7 @@ from scheduler_project.toolkit.errors import InvalidDocument
 REASON_LENGTH_MAX = 2000
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A report with the document that came with it."""
 
     graph_id: str

@@ -4,18 +4,17 @@ Invariant: `start` is called once per (component, attempt), after or within the 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.core.checks import CheckMessage
+from msgspec import Struct
 
 from scheduler_project.toolkit.access import Role
 from scheduler_project.toolkit.errors import Fault
 
 
-@dataclass(frozen=True)
-class Send:
+class Send(Struct, frozen=True):
     """One component as it goes out: templates filled in, `service` and `_state: running` in its document.
 
     `previous_handle` is that of the attempt before, where its graph is resumed.

@@ -5,8 +5,10 @@ stays until a bridge has settled it, and is delivered again when the bridge that
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
+
+from msgspec.structs import replace
 
 from scheduler_project.toolkit.errors import Unavailable
 from workers.links.backlog import Message
@@ -36,6 +38,7 @@ class Network:
     keeps: bool
     faults: Faults
     reachable: bool = True
+    outages: int = 0
     published: list[Message] = field(default_factory=list)
     links: list["VirtualLink"] = field(default_factory=list)
     kept: dict[str, Message] = field(default_factory=dict)
@@ -128,8 +131,18 @@ class VirtualLink:
         for message in messages:
             self._network.kept.pop(message.token, None)
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def post(self, messages: Sequence[Message]) -> int:
         """Raises Unavailable in an outage. The process may die after any of the messages."""
+        self.publish(messages)
+        return self._network.outages
+
+    def confirm(self, connection: int) -> bool:
+        """Whether there was no outage since."""
+        self._step(1)
+        return self.connected and connection == self._network.outages
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """The same, confirmed."""
         for message in messages:
             self._step(SENDING_WEIGHT)
             if not self.connected:

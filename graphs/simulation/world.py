@@ -156,6 +156,7 @@ class World:
 
     def _lose_nats(self) -> None:
         self.network.reachable = False
+        self.network.outages += 1
         self.journal.note(self.now_s, "NATS is away")
 
     def _find_nats(self) -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from msgspec import Struct
 
 from graphs.core import words
 from graphs.core.nesting import own_part
@@ -77,8 +78,7 @@ def _claimed(rows: Sequence[Component], more: bool, ledger: Ledger) -> Claimed:
     return Claimed(tuple(_start_here(started, ledger)), more, any=True)
 
 
-@dataclass(frozen=True)
-class _Started:
+class _Started(Struct, frozen=True):
     """A row to be started and the document that goes out; `filled_in` when templates changed the row itself."""
 
     row: Component

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from graphs.core import words
 from graphs.core.merge import effects, touched_ids
 from graphs.models import Component, Part
@@ -24,8 +26,7 @@ class Known:
     rows: Sequence[Component] = ()
 
 
-@dataclass
-class Document:
+class Document(Struct):
     """What exists under an id; without a primary key it is new."""
 
     pk: int | None
@@ -33,8 +34,11 @@ class Document:
 
     def texts(self) -> dict[str, str]:
         """The columns that tell of the document, by their names."""
-        found = ((name, self.content.get(key)) for name, key in TEXT_KEYS.items())
-        return {name: value[: words.NAME_LENGTH_MAX] if isinstance(value, str) else "" for name, value in found}
+        return {name: _text(self.content.get(key)) for name, key in TEXT_KEYS.items()}
+
+
+def _text(value: Any) -> str:
+    return value[: words.NAME_LENGTH_MAX] if isinstance(value, str) else ""
 
 
 @dataclass

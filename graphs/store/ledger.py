@@ -7,11 +7,11 @@ else takes a number between, and a transaction that is rolled back takes none.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from msgspec.structs import replace
 
 from graphs.core.ends import must_look
 from graphs.core.states import COMPONENT

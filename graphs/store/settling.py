@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from msgspec import Struct
 
 from graphs.core.advance import Ignored, Node, Plan, Snapshot, advance
 from graphs.core.merge import answered
@@ -83,8 +84,7 @@ class Loaded:
         return row.pk if row else self.freed[graph.pk][name][0]
 
 
-@dataclass(frozen=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """A component that got a new state: the one it had, and the report that caused it."""
 
     row: Component

@@ -8,11 +8,13 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 from django.db import connection, models
+
+from scheduler_project.toolkit.statements import on_sqlite
 
 LENGTH = re.compile(r"\(\d+\)")
 Model = type[models.Model]
@@ -71,28 +73,24 @@ class Table:
         return {name: self.columns[name].field.attname for name in names}
 
 
-def table_of(model: Model) -> Table:
-    """The table of a model on the database in use."""
-    return _table(model, connection.vendor)
-
-
 def rows_told(rows: Iterable[Sequence[Any]], columns: Sequence[Column]) -> tuple[str, list[Any]]:
     """Rows of cells as a table `given` with columns column1, column2 …, and what is passed for it."""
     if columns[0].sqlite:
         values = list(rows)
         return _values_text(len(columns), len(values)), [cell for row in values for cell in row]
-    text, names = _recordset_text(tuple(columns))
-    return text, [msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()]
+    text, row_of = _recordset(tuple(columns))
+    return text, [msgspec.json.encode([row_of(*row) for row in rows]).decode()]
 
 
-@lru_cache(maxsize=64)
-def _table(model: Model, vendor: str) -> Table:
+@cache
+def table_of(model: Model) -> Table:
+    """The table of a model on the database in use."""
     quote = connection.ops.quote_name
     columns: dict[str, Column] = {}
     meta: Any = model._meta
     for field in meta.concrete_fields:
         kind = LENGTH.sub("", field.db_type(connection) or "")
-        columns[field.name] = columns[field.attname] = Column(field, quote(field.column), kind, vendor == "sqlite")
+        columns[field.name] = columns[field.attname] = Column(field, quote(field.column), kind, on_sqlite())
     columns["pk"] = columns[meta.pk.name]
     stored = tuple(field.name for field in meta.local_concrete_fields if not isinstance(field, models.AutoField))
     return Table(quote(meta.db_table), columns["pk"], columns, stored)
@@ -105,10 +103,11 @@ def _values_text(width: int, height: int) -> str:
 
 
 @lru_cache(maxsize=512)
-def _recordset_text(columns: tuple[Column, ...]) -> tuple[str, tuple[str, ...]]:
-    names = tuple(f"column{position}" for position in range(1, len(columns) + 1))
+def _recordset(columns: tuple[Column, ...]) -> tuple[str, type[msgspec.Struct]]:
+    """The table's text, and what makes an object of a row's cells."""
+    names = [f"column{position}" for position in range(1, len(columns) + 1)]
     types = ", ".join(f"{name} {column.type}" for name, column in zip(names, columns, strict=True))
-    return f"json_to_recordset(%s) AS given({types})", names
+    return f"json_to_recordset(%s) AS given({types})", msgspec.defstruct("Row", names)
 
 
 def _json(value: Any, encoder: type[json.JSONEncoder] | None) -> bytes:

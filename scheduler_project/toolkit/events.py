@@ -5,21 +5,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from scheduler_project.toolkit.statements import Statement
 
 SETTLING_TIME_S = 2.0
 
 
-@dataclass(frozen=True)
-class NewEvent:
+class NewEvent(Struct, frozen=True):
     """An event to be written; see `scheduler_project.models.Event` for the fields."""
 
     name: str
     subject: str
     message: str = ""
     level: str = "info"
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
     actor: str = ""
 
 

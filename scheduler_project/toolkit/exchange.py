@@ -9,12 +9,13 @@ from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from psycopg import Connection, errors, generators, pq
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import AdaptersMap, PyFormat, Transformer
+from psycopg.types.datetime import TimestamptzLoader
 
 PLANS_MAX = 300
+KEPT_AS = "_scheduler_exchange"
 FAULTS = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED)
 Asked = Sequence[tuple[str, Sequence[Any]]]
 Answer = tuple[int, list[tuple[Any, ...]]]
@@ -36,10 +37,17 @@ def exchange(connection: Connection[Any], statements: Asked, keep_plans: bool) -
                 connection.pgconn.exit_pipeline_mode()
 
 
-class _Plans:
-    """The texts that a connection has planned, with the names under which the server keeps them."""
+class _Known:
+    """What is kept of a connection: how its values travel, and the texts that the server has planned, with their names.
 
-    def __init__(self) -> None:
+    Times are read by psycopg's own loader, in the time zone of the session, which Django sets.
+    """
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self.connection = connection
+        self.adapters = AdaptersMap(connection.adapters)
+        self.adapters.register_loader("timestamptz", TimestamptzLoader)
+        self.adapting = Transformer(self)
         self._names: OrderedDict[str, bytes] = OrderedDict()
         self._made = 0
 
@@ -60,7 +68,13 @@ class _Plans:
         return [self._names.popitem(last=False)[1] for _ in range(len(self._names) - PLANS_MAX)]
 
 
-_plans: WeakKeyDictionary[Connection[Any], _Plans] = WeakKeyDictionary()
+def _known_of(connection: Connection[Any]) -> _Known:
+    """Kept with the connection, so that it goes with it."""
+    kept = vars(connection)
+    if KEPT_AS not in kept:
+        kept[KEPT_AS] = _Known(connection)
+    known: _Known = kept[KEPT_AS]
+    return known
 
 
 class _Talk:
@@ -69,9 +83,9 @@ class _Talk:
     def __init__(self, connection: Connection[Any], keep_plans: bool) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
-        self._adapting = Transformer(connection)
         self._keep_plans = keep_plans
-        self._plans = _plans.setdefault(connection, _Plans())
+        self._known = _known_of(connection)
+        self._adapting = self._known.adapting
         self._new: dict[str, bytes] = {}
 
     def about(self, statements: Asked) -> Generator[Any, Any, list[Answer]]:
@@ -89,7 +103,7 @@ class _Talk:
             elif sql is None:
                 answers.append(self._answer(result))
             elif sql:
-                self._plans.keep(sql, self._new[sql])
+                self._known.keep(sql, self._new[sql])
         yield from generators.fetch_many(self._pgconn)
         if failed is not None:
             raise errors.error_from_result(failed, encoding=self._connection.info.encoding)
@@ -97,7 +111,7 @@ class _Talk:
 
     def _say_what_comes_first(self) -> int:
         """Begins a transaction where none is open, and drops plans. Returns how many answers there will be."""
-        first = [b"DEALLOCATE " + name for name in self._plans.forgotten()]
+        first = [b"DEALLOCATE " + name for name in self._known.forgotten()]
         if not self._connection.autocommit and self._pgconn.transaction_status == pq.TransactionStatus.IDLE:
             first.append(self._connection._get_tx_start_command())
         for command in first:
@@ -110,20 +124,25 @@ class _Talk:
         if not self._keep_plans:
             self._pgconn.send_query_params(numbered(sql), given)
             return ()
-        name = self._plans.name_of(sql) or self._new.get(sql)
+        name = self._known.name_of(sql) or self._new.get(sql)
         if name is not None:
             self._pgconn.send_query_prepared(name, given)
             return ()
-        name = self._new[sql] = self._plans.new_name()
+        name = self._new[sql] = self._known.new_name()
         self._pgconn.send_prepare(name, numbered(sql))
         self._pgconn.send_query_prepared(name, given)
         return (sql,)
 
     def _dumped(self, value: Any) -> Any:
-        """As text, whose type the server knows from where it stands."""
+        """As text, whose type the server knows from where it stands; the usual ones in short."""
+        kind = type(value)
+        if kind is str:
+            return value.encode()
         if value is None:
             return None
-        return value.encode() if type(value) is str else self._adapting.get_dumper(value, PyFormat.TEXT).dump(value)
+        if kind is int:
+            return b"%d" % value
+        return self._adapting.get_dumper(value, PyFormat.TEXT).dump(value)
 
     def _answer(self, result: pq.abc.PGresult) -> Answer:
         if result.status != pq.ExecStatus.TUPLES_OK:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, DataError, connection, connections, models
@@ -44,12 +44,18 @@ class Outcome:
     rows: list[tuple[Any, ...]]
 
 
+@cache
+def on_sqlite() -> bool:
+    """Whether our own statements are written for SQLite; else they are for PostgreSQL. One of them is ours for good."""
+    return connection.vendor == "sqlite"
+
+
 def must_write(statement: Statement, count: int) -> Statement:
     """The same, which fails where it does not write so many rows: `together` raises NotWritten.
 
     PostgreSQL finds that out itself, so that what comes after it in one exchange, a commit too, is not done.
     """
-    if connection.vendor == "sqlite":
+    if on_sqlite():
         return replace(statement, writes=count)
     sql = f"WITH written AS ({statement.sql} RETURNING 1) SELECT 1 / (count(*) = CAST(%s AS bigint))::int FROM written"  # noqa: S608
     return Statement(sql, [*statement.values, count], writes=count)
@@ -86,7 +92,7 @@ def selecting(
     model: type[models.Model], sql: str, values: Sequence[Any], names: tuple[str, ...] | None = None
 ) -> Statement:
     """The statement of `read`, or with names of fields that of `values_of`."""
-    columns, _ = _selection(model, names or _all_of(model), connection.vendor)
+    columns, _ = _selection(model, names or _all_of(model))
     return Statement(sql.replace("{columns}", columns), values, returns=True)
 
 
@@ -109,7 +115,7 @@ def _instance(model: type[Row], values: dict[str, Any]) -> Row:
 
 def values_of(model: type[models.Model], names: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """What `selecting` has found, as the values of the named fields, and then of any other columns."""
-    _, conversions = _selection(model, names, connection.vendor)
+    _, conversions = _selection(model, names)
     converted = [list(row) for row in rows]
     for position, convert in conversions:
         for row in converted:
@@ -127,9 +133,10 @@ def use_keys() -> None:
 
 def using_keys() -> list[Statement]:
     """The statement of `use_keys`; none where there is nothing to be said."""
-    return [Statement("SET LOCAL enable_seqscan = off", [])] if connection.vendor == "postgresql" else []
+    return [] if on_sqlite() else [Statement("SET LOCAL enable_seqscan = off", [])]
 
 
+@lru_cache(maxsize=256)
 def looked_up(table: str, condition: str, of: str, name: str = "") -> str:
     """`of`, a table or several, joined with the rows of `table` that each row of it finds by the condition.
 
@@ -138,7 +145,7 @@ def looked_up(table: str, condition: str, of: str, name: str = "") -> str:
     PostgreSQL is left no other way than to look them up one by one by an index: what it knows of a table may be long
     out of date, and a plan that reads the whole table would be kept.
     """
-    if connection.vendor == "sqlite":
+    if on_sqlite():
         return f"{of} JOIN {table}{f' AS {name}' if name else ''} ON {condition}"
     found_rows = f"(SELECT * FROM {table}{f' AS {name}' if name else ''} WHERE {condition} OFFSET 0)"  # noqa: S608
     return f"{of} CROSS JOIN LATERAL {found_rows} AS {name or table}"
@@ -146,19 +153,19 @@ def looked_up(table: str, condition: str, of: str, name: str = "") -> str:
 
 def among(column: str) -> str:
     """The condition that a column has one of several values, which are passed as `several(…)`."""
-    if connection.vendor == "sqlite":
+    if on_sqlite():
         return f"{column} IN (SELECT value FROM json_each(%s))"  # noqa: S608
     return f"{column} = ANY(%s)"
 
 
 def several(values: Iterable[Any]) -> Any:
     """The values of `among`."""
-    return json.dumps(list(values)) if connection.vendor == "sqlite" else list(values)
+    return json.dumps(list(values)) if on_sqlite() else list(values)
 
 
 def _is_exchanging(here: Any) -> bool:
     """Whether statements go out together: on PostgreSQL, unless somebody watches queries through Django's cursors."""
-    return here.vendor == "postgresql" and not (here.execute_wrappers or here.queries_logged)
+    return not (on_sqlite() or here.execute_wrappers or here.queries_logged)
 
 
 def _exchanged(here: Any, statements: Sequence[Statement]) -> list[Outcome]:
@@ -176,7 +183,7 @@ def _one_by_one(here: Any, statement: Statement) -> Outcome:
     with _told_apart([statement]), here.cursor() as cursor:
         cursor.execute(statement.sql, statement.values)
         found = Outcome(cursor.rowcount, cursor.fetchall() if statement.returns else [])
-    if here.vendor == "sqlite" and statement.writes not in (None, found.count):
+    if on_sqlite() and statement.writes not in (None, found.count):
         raise NotWritten
     return found
 
@@ -198,9 +205,7 @@ def _all_of(model: type[models.Model]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def _selection(
-    model: type[models.Model], names: tuple[str, ...], vendor: str
-) -> tuple[str, list[tuple[int, Callable[[Any], Any]]]]:
+def _selection(model: type[models.Model], names: tuple[str, ...]) -> tuple[str, list[tuple[int, Callable[[Any], Any]]]]:
     """The columns' text, and what Django makes of their values before they become attributes, by their positions."""
     quote = connection.ops.quote_name
     fields: list[Any] = [model._meta.get_field(name) for name in names]

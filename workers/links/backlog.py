@@ -3,14 +3,14 @@
 import queue
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 BACKLOG_MESSAGES = 50_000
 BACKLOG_BYTES = 256 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(Struct, frozen=True):
     """One NATS message. `reply` is the subject on which its sender awaits an answer, empty for none.
 
     `token` is what tells the server that the message is settled; empty where the server keeps nothing. `identity` is

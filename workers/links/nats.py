@@ -3,7 +3,7 @@
 It reconnects for ever. Where a `Capture` is wanted and the server has JetStream, captured messages stay on the server
 until the caller has settled them, and are asked for as there is room. All others wait in a bounded queue until the
 caller takes them; while it is full they pile up in the client's own buffer, and what overflows that is logged, never
-dropped in silence.
+dropped in silence. What is sent is confirmed only where it is asked for, since that costs a round trip.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from scheduler_project.toolkit.errors import Unavailable
 from workers.links import jetstream
 from workers.links.backlog import BACKLOG_MESSAGES, Backlog, Message
 from workers.links.jetstream import Capture, Feed
+from workers.links.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ class Link(Protocol):
     def wake(self) -> None: ...
 
     def settled(self, messages: Sequence[Message]) -> None: ...
+
+    def post(self, messages: Sequence[Message]) -> int: ...
+
+    def confirm(self, connection: int) -> bool: ...
 
     def publish(self, messages: Sequence[Message]) -> None: ...
 
@@ -96,6 +101,9 @@ class NatsLink:
         self._feed: asyncio.Task[None] | None = None
         self._over = asyncio.Event()
         self._ready = threading.Event()
+        self._outbox = Outbox(lambda: self._loop.call_soon_threadsafe(self._begin_sending))
+        self._sending: set[asyncio.Task[None]] = set()
+        self._connections = 0
 
     @property
     def connected(self) -> bool:
@@ -118,6 +126,8 @@ class NatsLink:
 
     def take(self, limit: int, timeout_s: float) -> list[Message]:
         """See `Backlog.take`."""
+        if self._thread.is_alive():
+            self._outbox.send()
         return self._backlog.take(limit, timeout_s)
 
     def wake(self) -> None:
@@ -125,23 +135,42 @@ class NatsLink:
         self._backlog.wake()
 
     def settled(self, messages: Sequence[Message]) -> None:
-        """Lets the server forget these messages. What does not reach it is delivered once more, later."""
-        tokens = [message.token for message in messages if message.token]
-        if tokens and self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._settle(tokens), self._loop)
+        """Lets the server forget these messages, with what is posted next or when `take` is called.
+
+        What does not reach it is delivered once more, later.
+        """
+        self._outbox.put(Message(message.token, jetstream.ACK) for message in messages if message.token)
+
+    def post(self, messages: Sequence[Message]) -> int:
+        """Sends messages and does not wait. Returns the number of the connection that they go by, for `confirm`.
+
+        Raises Unavailable where there is none.
+        """
+        connection = self._connections
+        if not self.connected:
+            raise Unavailable("NATS is not reached now; nothing was sent")
+        self._outbox.put(messages)
+        self._outbox.send()
+        return connection
+
+    def confirm(self, connection: int, timeout_s: float = 10) -> bool:
+        """Whether the server has all that was posted by this connection. A lost connection is not known to have."""
+        if not self.connected or connection != self._connections:
+            return False
+        asked = asyncio.run_coroutine_threadsafe(self._confirm(timeout_s), self._loop)
+        try:
+            asked.result(timeout_s + 1)
+        except (NatsError, OSError, TimeoutError, FutureTimeout) as error:
+            asked.cancel()
+            log.warning("nats.not_confirmed name=%s reason=%r", self._name, error)
+            return False
+        return connection == self._connections
 
     def publish(self, messages: Sequence[Message], timeout_s: float = 10) -> None:
         """Returns when the server has all messages. Raises Unavailable when that is not known."""
-        if not self.connected:
-            raise Unavailable("NATS is not reached now; nothing was sent")
-        if not messages:
-            return
-        done = asyncio.run_coroutine_threadsafe(self._publish(messages, timeout_s), self._loop)
-        try:
-            done.result(timeout_s + 1)
-        except (NatsError, OSError, TimeoutError, FutureTimeout) as error:
-            done.cancel()
-            raise Unavailable(f"NATS did not confirm {len(messages)} messages: {error!r}") from error
+        connection = self.post(messages)
+        if messages and not self.confirm(connection, timeout_s):
+            raise Unavailable(f"NATS did not confirm {len(messages)} messages")
 
     def request(self, subject: str, data: bytes, timeout_s: float) -> bytes:
         """The answer to a request. Raises Unavailable where there is none in time."""
@@ -215,6 +244,7 @@ class NatsLink:
             over.set()
 
         self._client = Client()
+        self._connections += 1
         await self._client.connect(
             self._uri,
             name=self._name,
@@ -294,18 +324,28 @@ class NatsLink:
         if received.reply:
             await self._receive(received)
 
-    async def _publish(self, messages: Sequence[Message], timeout_s: float) -> None:
-        for message in messages:
-            headers = dict(message.headers) or None
-            await self._client.publish(message.subject, message.data, reply=message.reply, headers=headers)
-        await self._client.flush(timeout=max(1, int(timeout_s)))
+    def _begin_sending(self) -> None:
+        task = self._loop.create_task(self._send(self._outbox.take()))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
-    async def _settle(self, tokens: Sequence[str]) -> None:
+    async def _send(self, messages: Sequence[Message]) -> None:
+        """Messages of which one cannot be sent are taken for lost, with all that was posted by this connection."""
         try:
-            for token in tokens:
-                await self._client.publish(token, jetstream.ACK)
+            for message in messages:
+                headers = dict(message.headers) or None
+                await self._client.publish(message.subject, message.data, reply=message.reply, headers=headers)
         except (NatsError, OSError) as error:
-            log.warning("nats.not_settled name=%s messages=%d reason=%r", self._name, len(tokens), error)
+            self._connections += 1
+            log.warning("nats.not_sent name=%s messages=%d reason=%r", self._name, len(messages), error)
+
+    async def _confirm(self, timeout_s: float) -> None:
+        """The client sends its PING ahead of what it has not written yet, so that is waited for first."""
+        await asyncio.gather(*self._sending)
+        async with asyncio.timeout(timeout_s):
+            while self._client.pending_data_size and self._client.is_connected:
+                await asyncio.sleep(0)
+            await self._client.flush(timeout=max(1, int(timeout_s)))
 
     async def _close(self) -> None:
         await self._close_feed()
@@ -322,6 +362,7 @@ class NatsLink:
         log.warning("nats.error name=%s reason=%r", self._name, error)
 
     async def _on_disconnected(self) -> None:
+        self._connections += 1
         log.warning("nats.disconnected name=%s", self._name)
 
     async def _on_reconnected(self) -> None:
