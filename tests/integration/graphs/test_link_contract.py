@@ -1,5 +1,7 @@
 """What a link to NATS does, held against the real server and against its twin in memory."""
 
+import socketserver
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +15,39 @@ from workers.links.backlog import Message
 from workers.links.nats import Link, NatsLink
 
 NewLink = Callable[..., Link]
+INFO = b'INFO {"server_id":"x","version":"2.10.0","proto":1,"headers":true,"max_payload":1048576}\r\n'
+
+
+class RecordingServer:
+    """Keeps all that a client says, and answers its PINGs."""
+
+    def __init__(self) -> None:
+        self.heard = bytearray()
+        self.reading = threading.Event()
+        self.reading.set()
+        heard, reading = self.heard, self.reading
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                self.request.sendall(INFO)
+                while reading.wait(30) and (received := self.request.recv(65536)):
+                    heard.extend(received)
+                    self.request.sendall(b"PONG\r\n" * received.count(b"PING\r\n"))
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> "RecordingServer":
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @pytest.fixture(params=["loopback", "nats"])
@@ -107,6 +142,24 @@ def test_nothing_is_sent_without_a_connection(new_link: NewLink, subject: str) -
         link.publish([Message(subject, b"")])
 
 
+def test_what_is_posted_arrives_and_is_confirmed(new_link: NewLink, subject: str) -> None:
+    receiver, sender = new_link(subject), new_link()
+
+    connection = sender.post([Message(subject, b"%d" % n) for n in range(20)])
+
+    assert sender.confirm(connection)
+    assert [message.data for message in drained(receiver, 20)] == [b"%d" % n for n in range(20)]
+
+
+def test_nothing_is_posted_or_confirmed_without_a_connection(new_link: NewLink, subject: str) -> None:
+    link = new_link(subject)
+    connection = link.post([Message(subject, b"")])
+    link.stop()
+    assert not link.confirm(connection)
+    with pytest.raises(Unavailable):
+        link.post([Message(subject, b"")])
+
+
 def test_the_server_tells_its_limit(new_link: NewLink) -> None:
     assert new_link().max_payload == 1024 * 1024
 
@@ -125,6 +178,39 @@ def test_an_outage_is_survived(nats_server: Any, subject: str) -> None:
     link.publish([Message(subject, b"back")])
     assert [message.data for message in drained(link, 1)] == [b"back"]
     link.stop()
+
+
+def test_what_was_posted_before_an_outage_is_never_confirmed(nats_server: Any, subject: str) -> None:
+    link = NatsLink(nats_server.url, [], "g", "test")
+    link.start()
+    link.wait_connected(10)
+    connection = link.post([Message(subject, b"")])
+    nats_server.kill()
+    wait_until(lambda: not link.connected, what="the outage to be seen")
+    nats_server.start()
+    link.wait_connected(20)
+
+    assert not link.confirm(connection)
+    assert link.confirm(link.post([Message(subject, b"")]))
+    link.stop()
+
+
+def test_the_server_is_asked_for_a_sign_only_after_it_was_told_all(subject: str) -> None:
+    with RecordingServer() as server:
+        link = NatsLink(server.url, [], "g", "test")
+        link.start()
+        link.wait_connected(10)
+        server.reading.clear()
+        link.post([Message(subject, b"more than sockets hold" * 40_000) for _ in range(9)])
+        last = threading.Thread(target=link.publish, args=([Message(f"{subject}.last", b"")],))
+        last.start()
+        wait_until(lambda: link._client.pending_data_size > 0, what="something to be left unsent")
+        server.reading.set()
+        last.join()
+
+        told = bytes(server.heard)
+        assert told.rindex(b"PING") > told.index(f"PUB {subject}.last".encode())
+        link.stop()
 
 
 def test_a_server_that_is_not_there_yet_is_awaited(free_nats_url: str) -> None:
