@@ -2,6 +2,7 @@
 
 from tests.support.servers.base import LOOPBACK, MissingServer, Server, accepts, answer, free_port
 from tests.support.servers.chromium import chromium_path
+from tests.support.servers.docker import DockerEngine
 from tests.support.servers.etcd import EtcdServer
 from tests.support.servers.nats import NatsServer, PlainNatsServer, TlsNatsServer
 from tests.support.servers.postgres import DurablePostgresServer, PostgresServer
@@ -10,6 +11,7 @@ from tests.support.servers.valkey import TlsRedisServer, ValkeyServer, valkey_pa
 
 __all__ = [
     "LOOPBACK",
+    "DockerEngine",
     "DurablePostgresServer",
     "EtcdServer",
     "MissingServer",
