@@ -114,9 +114,18 @@ class Engine:
             if error.status != NOT_FOUND:
                 raise
 
+    def follow(self, name: str) -> Iterator[tuple[int, bytes]]:
+        """What it writes, from its start until it ends: pieces of STDOUT and STDERR in order.
+
+        Engines are known to leave out the very last of it; `logs` has it.
+        """
+        return self._pieces(f"/containers/{name}/logs?follow=1&stdout=1&stderr=1")
+
     def logs(self, name: str) -> Iterator[tuple[int, bytes]]:
-        """All that it writes, from its start until it ends: pieces of STDOUT and STDERR in order."""
-        path = f"/containers/{name}/logs?follow=1&stdout=1&stderr=1"
+        """All that it has written so far, as `follow` tells it."""
+        return self._pieces(f"/containers/{name}/logs?stdout=1&stderr=1")
+
+    def _pieces(self, path: str) -> Iterator[tuple[int, bytes]]:
         with self._response("GET", path, None, None) as response:
             while header := response.read(FRAME_HEADER_BYTES):
                 left = int.from_bytes(header[4:], "big")

@@ -12,7 +12,8 @@ from typing import Any
 MIB = 1024 * 1024
 NANO_CPUS = 1_000_000_000
 NEVER, MISSING, ALWAYS = "never", "missing", "always"
-LOG_FILES = {"Type": "json-file", "Config": {"max-size": "512m", "max-file": "2"}}
+# Not the engine's usual `json-file`, which replaces every byte that is no UTF-8.
+LOG_FILES = {"Type": "local", "Config": {"max-size": "512m", "max-file": "2", "compress": "false"}}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import BinaryIO
 
@@ -84,8 +84,9 @@ class Runner:
         """Until it has ended; waits for an engine that goes away meanwhile, as one that is renewed does."""
         while True:
             try:
-                self._copy_output()
+                self._copy(self._engine.follow(self._name))
                 self._engine.wait(self._name)
+                self._copy(self._engine.logs(self._name))
                 return self._ended()
             except EngineAway:
                 self._await_engine()
@@ -100,10 +101,10 @@ class Runner:
             if time.monotonic() > until:
                 raise EngineAway(f"the Docker Engine has not answered for {AWAY_MAX_S:g} s")
 
-    def _copy_output(self) -> None:
+    def _copy(self, pieces: Iterator[tuple[int, bytes]]) -> None:
         """Copies what was not yet copied: the engine always tells everything from the start."""
         seen: dict[int, int] = {}
-        for stream, piece in self._engine.logs(self._name):
+        for stream, piece in pieces:
             before = seen.get(stream, 0)
             seen[stream] = before + len(piece)
             new = piece[max(0, self._written.get(stream, 0) - before) :]
