@@ -245,7 +245,8 @@ class Ended(Struct, tag="ended", kw_only=True, frozen=True):
     """A command is over. Exactly one of exit_code, signal, start_error and lost tells how.
 
     `start_error_kind` is `not found`, `not allowed` or `other` where there is a start error. `lost` says why the end
-    could not be learnt. Sizes are of the whole output, also what was cut off.
+    could not be learnt. Sizes are of the whole output, also what was cut off. `told` is what the engine said of the end
+    of a container.
     """
 
     unit: str
@@ -261,6 +262,7 @@ class Ended(Struct, tag="ended", kw_only=True, frozen=True):
     stderr_bytes: int = 0
     start_error_kind: str = ""
     usage: Usage | None = None
+    told: str = ""
 
 
 class TaskState(Struct, tag="task", kw_only=True, frozen=True):

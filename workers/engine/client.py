@@ -19,6 +19,7 @@ UNIX = "unix://"
 CALL_TIMEOUT_S = 60.0
 PING_TIMEOUT_S = 1.0
 NOT_FOUND = 404
+CONFLICT = 409
 UNCHANGED = 304
 ERRORS_FROM = 400
 FRAME_HEADER_BYTES = 8
@@ -105,6 +106,12 @@ class Engine:
         """`Running`, `ExitCode`, `OOMKilled`, `Error` and more, as the engine tells it."""
         state: dict[str, Any] = json.loads(self._call("GET", f"/containers/{name}/json"))["State"]
         return state
+
+    def labelled(self, label: str, value: str) -> dict[str, dict[str, str]]:
+        """The labels of all containers that have this one, by name, also of those that have ended."""
+        query = urlencode({"all": 1, "filters": json.dumps({"label": [f"{label}={value}"]})})
+        found = json.loads(self._call("GET", f"/containers/json?{query}"))
+        return {each["Names"][0].removeprefix("/"): each["Labels"] for each in found}
 
     def remove(self, name: str) -> None:
         """Kills it where it runs; what is not there is removed already."""

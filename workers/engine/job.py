@@ -11,6 +11,7 @@ from typing import Any
 
 MIB = 1024 * 1024
 NANO_CPUS = 1_000_000_000
+AGENT_LABEL, PROCESS_LABEL = "scheduler.agent", "scheduler.process"
 NEVER, MISSING, ALWAYS = "never", "missing", "always"
 # Not the engine's usual `json-file`, which replaces every byte that is no UTF-8.
 LOG_FILES = {"Type": "local", "Config": {"max-size": "512m", "max-file": "2", "compress": "false"}}
@@ -20,7 +21,7 @@ LOG_FILES = {"Type": "local", "Config": {"max-size": "512m", "max-file": "2", "c
 class Job:
     """One container. `mounts` are `(source, target, writable)`; without `argv` the image's own command runs.
 
-    Limits of 0 are none; `user` and `cwd` are those inside, empty for the image's own.
+    Limits of 0 are none; `user` and `cwd` are those inside, empty for the image's own. `agent` is whose it is.
     """
 
     image: str
@@ -34,6 +35,7 @@ class Job:
     cpus: float = 0
     memory_mb: int = 0
     grace_s: float = 10
+    agent: str = ""
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self)).encode()

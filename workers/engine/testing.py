@@ -155,6 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._pull(query) if name == "create" else self._image(name)
         if name == "create":
             return self._create(query["name"], body)
+        if name == "json":
+            return self._list(query)
         container = self.server.containers.get(name)
         if container is None:
             return self._refuse(404, f"No such container: {name}")
@@ -207,6 +209,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.created.append(document)
             self.server.containers[name] = TwinContainer(document)
             self._send_json(201, {"Id": name, "Warnings": []})
+
+    def _list(self, query: Mapping[str, str]) -> None:
+        wanted = [label.partition("=") for label in json.loads(query["filters"])["label"]]
+        labels = {name: each.document["Labels"] for name, each in self.server.containers.items()}
+        found = [
+            {"Names": [f"/{name}"], "Labels": has}
+            for name, has in labels.items()
+            if all(has.get(label) == value for label, _, value in wanted)
+        ]
+        self._send_json(200, found)
 
     def _start(self, container: TwinContainer) -> None:
         try:

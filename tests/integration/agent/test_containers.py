@@ -10,6 +10,7 @@ import pytest
 from tests.support.agents import TestHost
 from tests.support.engines import AnyEngine
 from tests.support.wait import wait_until
+from workers.agent import containers
 from workers.agent.core.policy import Policy, parse
 from workers.engine.testing import EngineTwin
 from workers.protocol import InContainer, Mount, Started, StopUnit
@@ -42,6 +43,23 @@ def test_a_host_without_an_engine_does_not_say_so(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     host = new_host()
     assert wait_until(lambda: host.control.heartbeats, what="a heartbeat")[0].facts["executors"] == ["bash"]
+
+
+def test_a_host_whose_engine_goes_and_comes_back_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_host: Callable[..., TestHost]
+) -> None:
+    monkeypatch.setattr(containers, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")
+    host = new_host()
+
+    def wait_for(executors: list[str]) -> None:
+        wait_until(lambda: executors in [beat.facts["executors"] for beat in host.control.heartbeats[-1:]])
+
+    for _ in range(2):
+        with EngineTwin(tmp_path):
+            wait_for(["bash", "docker"])
+        (tmp_path / "engine.sock").unlink()
+        wait_for(["bash"])
 
 
 def test_output_and_exit_code_are_the_container_s_and_nothing_is_left(engine: AnyEngine, host: TestHost) -> None:

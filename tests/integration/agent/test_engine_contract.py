@@ -128,6 +128,12 @@ def test_labels_are_those_given(rig: Rig) -> None:
     assert rig.under_test.labels(rig.name)["scheduler.unit"] == "command/1"
 
 
+def test_containers_are_found_by_a_label(rig: Rig) -> None:
+    rig.create("true")
+    assert rig.engine.labelled("scheduler.unit", "command/1") == {rig.name: {"scheduler.unit": "command/1"}}
+    assert rig.engine.labelled("scheduler.unit", "command/2") == {}
+
+
 def test_what_never_started_has_no_output_and_does_not_run(rig: Rig) -> None:
     rig.create("true")
     assert rig.output() == {STDOUT: b"", STDERR: b""}
