@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from graphs import store
+from graphs.holding import why
 from graphs.models import Component, Graph
 from scheduler_project.toolkit.errors import InvalidDocument
 from workers import store as commands
@@ -117,6 +118,8 @@ def test_a_host_without_an_engine_is_not_given_one_and_says_why() -> None:
     assert (placed.state, placed.worker_id) == ("scheduled", "host-b")
     assert waiting.state == "pending"
     assert "host-a: no executor docker" in waiting.reason
+    assert why(Graph.objects.get(pk="b2"), "job::a").summary == f"its command waits for a host: {waiting.reason}"
+    assert why(Graph.objects.get(pk="b1"), "job::a").summary == "its command is scheduled on host-b"
 
 
 def test_pages_name_the_image_where_there_is_no_argv(admin_client: Client) -> None:
