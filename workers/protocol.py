@@ -55,13 +55,17 @@ class Mount(Struct, kw_only=True, frozen=True):
 
 
 class InContainer(Struct, kw_only=True, frozen=True):
-    """What of a command is said of the container alone. `pull` is `missing`, `always` or `never`; 0 `cpus` are all."""
+    """What of a command is said of the container alone. `pull` is `missing`, `always` or `never`; 0 `cpus` are all.
+
+    Argv follows the `entrypoint`, which is the image's own where it is None; with an empty one argv is all that runs.
+    """
 
     image: str
     pull: str = "missing"
     mounts: list[Mount] = field(default_factory=list)
     network: str = "bridge"
     cpus: float = 0
+    entrypoint: list[str] | None = None
 
 
 class RunCommand(Struct, tag="run", kw_only=True, frozen=True):

@@ -13,6 +13,7 @@ from workers.models import Command
 
 KINDS = {"argv": list, "command": str, "on": str, "env": dict, "cwd": str, "timeout_s": (int, float)}
 WORDS = {"argv": "a list of strings", "env": "an object of strings", "timeout_s": "a number of seconds"}
+WORDS |= {"entrypoint": WORDS["argv"], "grace_s": WORDS["timeout_s"]}
 
 
 class CommandProvider(Provider):

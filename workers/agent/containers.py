@@ -26,6 +26,7 @@ def job_of(order: RunCommand, wanted: InContainer, agent: str) -> Job:
         image=wanted.image,
         pull=wanted.pull,
         argv=order.argv,
+        entrypoint=wanted.entrypoint,
         env={**order.env, "SCHEDULER_UNIT": order.unit, "SCHEDULER_ATTEMPT": str(order.attempt)},
         cwd=order.cwd,
         user=order.user,

@@ -41,7 +41,8 @@ class TwinContainer:
         """As the engine's `init` does, it says itself what cannot be started, and ends with 127. Once."""
         if self.process is not None:
             return
-        argv = self.document.get("Cmd") or ["true"]
+        entrypoint = [word for word in self.document.get("Entrypoint", ()) if word]
+        argv = [*entrypoint, *self.document.get("Cmd", () if entrypoint else ("true",))]
         if shutil.which(argv[0], path=os.defpath) is None:
             argv = ["sh", "-c", NO_PROGRAM, argv[0]]
         given = dict(entry.split("=", 1) for entry in self.document["Env"])

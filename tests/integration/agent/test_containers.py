@@ -101,7 +101,7 @@ def test_cancel_stops_the_container_within_the_grace(engine: AnyEngine, host: Te
 
 
 def test_after_its_timeout_one_that_does_not_listen_is_killed(engine: AnyEngine, host: TestHost) -> None:
-    run(host, "sh", "-c", f"trap '' TERM; echo ready; {LOOP}", timeout_s=1, grace_s=2)
+    run(host, "sh", "-c", f"trap '' TERM; echo ready; {LOOP}", timeout_s=4, grace_s=2)
     end = host.ended()
     assert (end.timed_out, end.exit_code) == (True, 137)
     assert not engine.containers()
@@ -165,6 +165,17 @@ def test_no_folder_of_the_host_is_mounted_unless_its_policy_lists_it(engine: Any
     assert end.start_error_kind == "not allowed"
     assert "mount of /etc needs a section [mounts]" in end.start_error
     assert not engine.containers()
+
+
+@pytest.mark.parametrize("user", ["", "root", "0", "00:1000"])
+def test_no_container_runs_as_root_where_the_policy_denies_it(
+    twin: EngineTwin, new_host: Callable[..., TestHost], user: str
+) -> None:
+    text = '[images]\nallow = ["*"]\n[users]\nallow = ["*"]\ndeny = ["root"]'
+    host = new_host(policy=parse(text, os.path.realpath))
+    run(host, "true", user=user)
+    assert "user root is denied" in host.ended().start_error
+    assert not twin.containers
 
 
 def test_a_listed_folder_is_mounted_without_links(

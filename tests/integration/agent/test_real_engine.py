@@ -52,6 +52,23 @@ def test_only_the_variables_of_the_order_are_inside(
     assert names - {"HOSTNAME", "SHLVL", "HOME", "PWD"} == {"PATH", "COLOUR", "SCHEDULER_UNIT", "SCHEDULER_ATTEMPT"}
 
 
+@pytest.mark.parametrize(
+    ("argv", "entrypoint", "said"),
+    [
+        ([], None, b"entry own"),
+        (["argv"], None, b"entry argv"),
+        (["argv"], ["echo", "other"], b"other argv"),
+        (["echo", "alone"], [], b"alone"),
+    ],
+)
+def test_argv_follows_the_entrypoint(
+    real_engine: Real, host: TestHost, argv: list[str], entrypoint: list[str] | None, said: bytes
+) -> None:
+    real_engine.engine.add_image("entry:1", 'ENTRYPOINT ["echo", "entry"]', 'CMD ["own"]')
+    host.run(*argv, container=InContainer(image="entry:1", entrypoint=entrypoint))
+    assert (host.ended().exit_code, host.output()) == (0, said + b"\n")
+
+
 def test_one_that_takes_too_much_memory_is_killed_and_says_so(real_engine: Real, host: TestHost) -> None:
     run(host, f"{EAT}", limits=Limits(memory_mb=16))
     end = host.ended()
