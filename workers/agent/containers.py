@@ -4,6 +4,7 @@ Invariant: nothing of the order is in the runner's argv or environment; it is to
 """
 
 import logging
+import os
 import sys
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from workers.agent.folders import Folder, Spec
 from workers.agent.link import as_text, supervisor_environment
 from workers.engine.client import ADDRESS_VARIABLE, Engine, EngineAway, EngineError, address_of
 from workers.engine.job import AGENT_LABEL, PROCESS_LABEL, Job, container_name
+from workers.engine.logins import FOLDER_VARIABLE
 from workers.protocol import InContainer, RunCommand
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,11 @@ def runner_spec(order: RunCommand, job: Job, config: AgentConfig, output_max_byt
         unit=order.unit,
         attempt=order.attempt,
         argv=[sys.executable, "-m", RUNNER],
-        env={**supervisor_environment(), ADDRESS_VARIABLE: address_of()},
+        env={
+            **supervisor_environment(),
+            ADDRESS_VARIABLE: address_of(),
+            FOLDER_VARIABLE: os.environ.get(FOLDER_VARIABLE, ""),
+        },
         cwd=config.cwd,
         stdin=as_text(job.encode()),
         timeout_s=order.timeout_s,

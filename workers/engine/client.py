@@ -18,6 +18,8 @@ DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 UNIX = "unix://"
 CALL_TIMEOUT_S = 60.0
 PING_TIMEOUT_S = 1.0
+LOGIN_HEADER = "X-Registry-Auth"
+NO_HEADERS: Mapping[str, str] = {}
 NOT_FOUND = 404
 CONFLICT = 409
 UNCHANGED = 304
@@ -77,11 +79,14 @@ class Engine:
             raise
         return True
 
-    def pull(self, image: str) -> None:
-        """Returns when the image is there. Raises EngineError, also for what goes wrong on the way."""
+    def pull(self, image: str, login: str = "") -> None:
+        """Returns when the image is there; `login` is that of `logins.login_for`.
+
+        Raises EngineError, also for what goes wrong on the way.
+        """
         name, tag = split_image(image)
         path = f"/images/create?{urlencode({'fromImage': name, 'tag': tag})}"
-        with self._response("POST", path, None, None) as response:
+        with self._response("POST", path, None, None, {LOGIN_HEADER: login} if login else {}) as response:
             for line in response:
                 told = json.loads(line) if line.strip() else {}
                 if "error" in told:
@@ -155,12 +160,17 @@ class Engine:
 
     @contextmanager
     def _response(
-        self, method: str, path: str, document: Mapping[str, Any] | None, timeout_s: float | None
+        self,
+        method: str,
+        path: str,
+        document: Mapping[str, Any] | None,
+        timeout_s: float | None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Iterator[http.client.HTTPResponse]:
         connection = _UnixConnection(self._path, timeout_s)
         body = None if document is None else json.dumps(document).encode()
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            connection.request(method, path, body, {"Content-Type": "application/json", **headers})
             response = connection.getresponse()
             if response.status >= ERRORS_FROM:
                 raise EngineError(_message(response.read()), response.status)

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from workers.agent.folders import Folder
 from workers.engine.client import CONFLICT, NOT_FOUND, STDOUT, Engine, EngineAway, EngineError, address_of
 from workers.engine.job import AGENT_LABEL, ALWAYS, NEVER, Job, container_name, decode, engine_document
+from workers.engine.logins import FOLDER_VARIABLE, UnreadableLogins, login_for
 
 PROCESS, UNIT, ATTEMPT = "SCHEDULER_PROCESS", "SCHEDULER_UNIT", "SCHEDULER_ATTEMPT"
 NOT_RUN = 125
@@ -50,6 +51,7 @@ class Runner:
         self._engine = engine
         self._job = job
         self._marks = {name: environ.get(name, "") for name in (PROCESS, UNIT, ATTEMPT)}
+        self._logins = environ.get(FOLDER_VARIABLE, "")
         self._name = container_name(self._marks[PROCESS])
         self._stdout, self._stderr = stdout, stderr
         self._written: dict[int, int] = {}
@@ -63,7 +65,7 @@ class Runner:
             code = self._follow()
         except Interrupted:
             code = TERMINATED
-        except (EngineError, EngineAway) as error:
+        except (EngineError, EngineAway, UnreadableLogins) as error:
             self._tell(str(error))
             code = NOT_RUN
         if self._asked_for:
@@ -79,7 +81,7 @@ class Runner:
     def _begin(self) -> None:
         job = self._job
         if job.pull == ALWAYS or (job.pull != NEVER and not self._engine.has_image(job.image)):
-            self._engine.pull(job.image)
+            self._engine.pull(job.image, login_for(job.image, self._logins))
         labels = {name.lower().replace("_", "."): value for name, value in self._marks.items()}
         labels[AGENT_LABEL] = job.agent
         self._asked_for = True

@@ -1,5 +1,7 @@
 """Commands in containers of a real Docker Engine: what only an engine can show."""
 
+import base64
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 from tests.support.agents import TestHost
 from tests.support.engines import Real
 from tests.support.servers import DockerEngine
-from tests.support.servers.docker import IMAGE
+from tests.support.servers.docker import CLOSED_REGISTRY, IMAGE, LOGIN
 from tests.support.wait import wait_until
 from workers.agent import containers
 from workers.agent.core.policy import parse
@@ -67,6 +69,19 @@ def test_argv_follows_the_entrypoint(
     real_engine.engine.add_image("entry:1", 'ENTRYPOINT ["echo", "entry"]', 'CMD ["own"]')
     host.run(*argv, container=InContainer(image="entry:1", entrypoint=entrypoint))
     assert (host.ended().exit_code, host.output()) == (0, said + b"\n")
+
+
+def test_an_image_of_a_private_registry_needs_the_login_that_the_host_has(
+    real_engine: Real, host: TestHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = real_engine.engine.publish("private:1", CLOSED_REGISTRY)
+    run(host, "echo hi", InContainer(image=image))
+    assert "no basic auth credentials" in host.ended().told
+    auth = base64.b64encode(":".join(LOGIN).encode()).decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {CLOSED_REGISTRY: {"auth": auth}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    run(host, "echo hi", InContainer(image=image), unit="command/2")
+    assert (host.ended("command/2").exit_code, host.output("command/2")) == (0, b"hi\n")
 
 
 def test_one_that_takes_too_much_memory_is_killed_and_says_so(real_engine: Real, host: TestHost) -> None:
