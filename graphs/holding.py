@@ -46,7 +46,7 @@ def note_of(graph: Graph, row: Component) -> str:
 
 def _running(row: Component) -> str:
     backend = provider(row.backend)
-    told = backend.awaits(row.document)
+    told = backend.awaits(row.document, row.handle)
     if row.sent_at is None:
         told = "it is being sent"
     return f"{told}; until {_time(row.deadline_at)} at most" if row.deadline_at else told

@@ -21,6 +21,7 @@ from tests.support.certificates import Authority
 from tests.support.nats import remove_streams
 from tests.support.processes import Processes
 from tests.support.servers import (
+    DockerEngine,
     EtcdServer,
     MissingServer,
     NatsServer,
@@ -150,6 +151,12 @@ def tls_redis_server(authority: Authority) -> Iterator[TlsRedisServer]:
 def tls_rabbitmq_server(authority: Authority) -> Iterator[TlsRabbitServer]:
     """A RabbitMQ node that asks clients for certificates."""
     yield from running(lambda: TlsRabbitServer(authority))
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[DockerEngine]:
+    """A Docker Engine; `url` is a DOCKER_HOST."""
+    yield from running(DockerEngine)
 
 
 @pytest.fixture(scope="session")

@@ -155,7 +155,7 @@ class CommandOut(Schema):
     argv: list[str]
     state: str = Field(examples=["done"])
     worker: str | None = Field(description="the host that it was given to")
-    reason: str = Field(description="why it waits, died or was cancelled")
+    reason: str = Field(description="why it waits, died, was cancelled or stopped; or what the engine said of its end")
     exit_code: int | None
     signal: int | None
     start_error: str

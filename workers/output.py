@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import BinaryField, F
-from django.db.models.functions import Substr
+from django.db.models.functions import Least, Length, Substr
 
 from workers.models import Command, CommandOutput
 
@@ -77,6 +77,21 @@ def heads_of(command_ids: Sequence[str], size: int = HEAD_BYTES) -> dict[tuple[s
     for command_id, stream, offset, head in rows:
         pieces.setdefault((command_id, stream), []).append((offset, bytes(head)))
     return {key: joined(found, 0)[:size] for key, found in pieces.items()}
+
+
+def ends_of_errors(command_ids: Sequence[str], size: int) -> dict[str, bytes]:
+    """The last bytes, at least `size` where there are so many, of what was kept of each one's stderr, in one query."""
+    kept = Least(F("command__stderr_bytes"), F("command__output_limit_bytes"))
+    rows = (
+        CommandOutput.objects.filter(command_id__in=command_ids, attempt=F("command__attempt"), stream="stderr")
+        .filter(offset__gt=kept - size - Length("data"))
+        .order_by("command_id", "offset")
+        .values_list("command_id", "offset", "data")
+    )
+    pieces: dict[str, list[tuple[int, bytes]]] = {}
+    for command_id, offset, data in rows:
+        pieces.setdefault(command_id, []).append((offset, bytes(data)))
+    return {command_id: joined(found, found[0][0]) for command_id, found in pieces.items()}
 
 
 def joined(pieces: Iterable[tuple[int, bytes | memoryview]], start: int) -> bytes:

@@ -55,13 +55,17 @@ class Mount(Struct, kw_only=True, frozen=True):
 
 
 class InContainer(Struct, kw_only=True, frozen=True):
-    """What of a command is said of the container alone. `pull` is `missing`, `always` or `never`; 0 `cpus` are all."""
+    """What of a command is said of the container alone. `pull` is `missing`, `always` or `never`; 0 `cpus` are all.
+
+    Argv follows the `entrypoint`, which is the image's own where it is None; with an empty one argv is all that runs.
+    """
 
     image: str
     pull: str = "missing"
     mounts: list[Mount] = field(default_factory=list)
     network: str = "bridge"
     cpus: float = 0
+    entrypoint: list[str] | None = None
 
 
 class RunCommand(Struct, tag="run", kw_only=True, frozen=True):
@@ -245,7 +249,8 @@ class Ended(Struct, tag="ended", kw_only=True, frozen=True):
     """A command is over. Exactly one of exit_code, signal, start_error and lost tells how.
 
     `start_error_kind` is `not found`, `not allowed` or `other` where there is a start error. `lost` says why the end
-    could not be learnt. Sizes are of the whole output, also what was cut off.
+    could not be learnt. Sizes are of the whole output, also what was cut off. `told` is what the engine said of the end
+    of a container.
     """
 
     unit: str
@@ -261,6 +266,7 @@ class Ended(Struct, tag="ended", kw_only=True, frozen=True):
     stderr_bytes: int = 0
     start_error_kind: str = ""
     usage: Usage | None = None
+    told: str = ""
 
 
 class TaskState(Struct, tag="task", kw_only=True, frozen=True):

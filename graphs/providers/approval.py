@@ -49,7 +49,7 @@ class ApprovalProvider(Provider):
             return f"this is to be decided by {', '.join(users)}"
         return ""
 
-    def awaits(self, document: Mapping[str, Any]) -> str:
+    def awaits(self, document: Mapping[str, Any], handle: str) -> str:
         users = document.get(USERS_KEY) or []
         who = " or ".join(users) if users else f"somebody with the role {document.get(ROLE_KEY, ROLES[0])}"
         return f"waits for the approval of {who}"

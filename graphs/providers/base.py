@@ -87,8 +87,8 @@ class Provider:
         """Why this person may not decide about a component that waits for people; empty where they may."""
         return ""
 
-    def awaits(self, document: Mapping[str, Any]) -> str:
-        """What a running component waits for, in a person's words."""
+    def awaits(self, document: Mapping[str, Any], handle: str) -> str:
+        """What a running component waits for, in a person's words. `handle` is empty where there is none."""
         return "its provider has not answered yet"
 
     def lapse(self, document: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from workers.models import Command
 
 KINDS = {"argv": list, "command": str, "on": str, "env": dict, "cwd": str, "timeout_s": (int, float)}
 WORDS = {"argv": "a list of strings", "env": "an object of strings", "timeout_s": "a number of seconds"}
+WORDS |= {"entrypoint": WORDS["argv"], "grace_s": WORDS["timeout_s"]}
 
 
 class CommandProvider(Provider):
@@ -49,6 +50,14 @@ class CommandProvider(Provider):
     def begun(self, handles: Sequence[str]) -> Collection[str]:
         started = Command.objects.filter(pk__in=handles, started_at__isnull=False)
         return set(started.values_list("pk", flat=True))
+
+    def awaits(self, document: Mapping[str, Any], handle: str) -> str:
+        command = Command.objects.select_related("worker").filter(pk=handle).first()
+        if command is None:
+            return super().awaits(document, handle)
+        if command.worker is None:
+            return f"its command waits for a host: {command.reason}"
+        return f"its command is {command.state} on {command.worker.name}"
 
     def new_command(self, document: Mapping[str, Any], owner: str) -> NewCommand:
         """The command that a component asks for."""

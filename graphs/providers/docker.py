@@ -11,6 +11,7 @@ from workers.protocol import InContainer, Mount
 
 TEXTS = dict.fromkeys(("image", "command", "on", "pull", "user", "workdir", "network"), str)
 KINDS = TEXTS | {"argv": list, "env": dict, "timeout_s": (int, float)}
+KINDS |= {"entrypoint": list, "grace_s": (int, float)}
 NUMBERS = {"cpus": ((int, float), "must be a number"), "memory_mb": ((int,), "must be a whole number")}
 MOUNT_KINDS = {"source": str, "target": str, "writable": bool}
 MOUNT_FORM = "must be an object with the strings `source` and `target`, and perhaps `writable`, true or false"
@@ -21,8 +22,8 @@ SHOWN_AS = {"cwd": "workdir"}
 class DockerProvider(CommandProvider):
     """`image`, with `argv` (a list) or `command` (a string for `sh -c`), or neither for the image's own command.
 
-    Further `on`, `env`, `mounts`, `cpus`, `memory_mb`, `pull`, `user`, `workdir`, `timeout_s` and `network`. Completed
-    exactly when the container ends with exit code 0.
+    Further `entrypoint`, `on`, `env`, `mounts`, `cpus`, `memory_mb`, `pull`, `user`, `workdir`, `timeout_s`, `grace_s`
+    and `network`. Completed exactly when the container ends with exit code 0.
     """
 
     def faults(self, document: Mapping[str, Any], path: str) -> Sequence[Fault]:
@@ -31,6 +32,10 @@ class DockerProvider(CommandProvider):
             faults.append(Fault(f"{path}.image", "is missing; name the image to run"))
         if document.get("argv") and document.get("command"):
             faults.append(Fault(path, "give either `argv`, a list, or `command`, a string for the shell, or neither"))
+        if "entrypoint" in document and document.get("command"):
+            faults.append(Fault(f"{path}.entrypoint", "does not go with `command`, which a shell runs; give `argv`"))
+        if document.get("entrypoint") == [] and not document.get("argv"):
+            faults.append(Fault(f"{path}.entrypoint", "is empty, so `argv` has to say what runs"))
         return faults or self.value_faults(_without_templates(document), path)
 
     def value_faults(self, document: Mapping[str, Any], path: str) -> Sequence[Fault]:
@@ -45,6 +50,7 @@ class DockerProvider(CommandProvider):
             cwd=document.get("workdir", ""),
             on=document.get("on", ""),
             timeout_s=float(document.get("timeout_s", 0)),
+            grace_s=float(document.get("grace_s", NewCommand.grace_s)),
             user=document.get("user", ""),
             memory_mb=document.get("memory_mb", 0),
             owner=owner,
@@ -54,6 +60,7 @@ class DockerProvider(CommandProvider):
                 mounts=[Mount(**mount) for mount in document.get("mounts", [])],
                 network=document.get("network", "bridge"),
                 cpus=float(document.get("cpus", 0)),
+                entrypoint=[] if in_shell else document.get("entrypoint"),
             ),
         )
 

@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 
-from django.db.models import BinaryField, F
-from django.db.models.functions import Substr
-
 from graphs.core.advance import Report
 from graphs.core.replies import Reply
 from graphs.models import Component
 from workers.core.states import COMMAND
-from workers.models import Command, CommandOutput
-from workers.output import joined
+from workers.models import Command
+from workers.output import ends_of_errors, heads_of
 
 TEXT_BYTES = 4096
+REASON_CHARACTERS = 300
 
 
 def ended_commands(limit: int) -> list[Command]:
@@ -26,15 +24,19 @@ def replies_of(commands: Sequence[Command]) -> list[Reply]:
     by_handle = {command.id: command for command in commands}
     rows = Component.objects.changes().filter(handle__in=list(by_handle), state="running")
     found = [(row, by_handle[row.handle]) for row in rows.only("graph_id", "component_id", "attempt", "handle")]
-    texts = _texts([command.id for _, command in found])
-    return [_reply(row, command, texts) for row, command in found]
+    heads = heads_of([command.id for _, command in found], TEXT_BYTES)
+    failed = [command.id for _, command in found if not command.succeeded]
+    errors = ends_of_errors(failed, TEXT_BYTES) if failed else {}
+    return [
+        _reply(row, command, heads.get((command.id, "stdout"), b""), errors.get(command.id, b""))
+        for row, command in found
+    ]
 
 
-def _reply(row: Component, command: Command, texts: dict[tuple[str, str], str]) -> Reply:
-    stdout, stderr = (texts.get((command.id, stream), "") for stream in ("stdout", "stderr"))
-    document = {"exit_code": command.exit_code, "stdout": stdout}
+def _reply(row: Component, command: Command, stdout: bytes, stderr: bytes) -> Reply:
+    document = {"exit_code": command.exit_code, "stdout": _text(stdout)}
     outcome = "completed" if command.succeeded else "cancelled" if command.state == "cancelled" else "errored"
-    reason = "" if command.succeeded else _reason(command, stderr)
+    reason = "" if command.succeeded else _reason(command, _text(stderr))
     return Reply(row.graph_id, Report(row.component_id, outcome, reason, row.attempt), document)
 
 
@@ -48,22 +50,11 @@ def _reason(command: Command, stderr: str) -> str:
         how = f"killed by signal {command.signal}"
     if command.timed_out:
         how += " after its timeout"
-    last = stderr.strip().rpartition("\n")[2][:300]
+    told = "" if command.timed_out else command.reason
+    last = told or stderr.strip().rpartition("\n")[2][:REASON_CHARACTERS]
     return f"{how}: {last}" if last else how
 
 
-def _texts(command_ids: Sequence[str]) -> dict[tuple[str, str], str]:
-    """The first bytes that commands wrote, as text that every database keeps, in one query."""
-    rows = (
-        CommandOutput.objects.filter(command_id__in=command_ids, attempt=F("command__attempt"), offset__lt=TEXT_BYTES)
-        .order_by("command_id", "stream", "offset")
-        .annotate(head=Substr("data", 1, TEXT_BYTES, output_field=BinaryField()))
-        .values_list("command_id", "stream", "offset", "head")
-    )
-    pieces: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
-    for command_id, stream, offset, head in rows:
-        pieces.setdefault((command_id, stream), []).append((offset, bytes(head)))
-    return {
-        key: joined(found, 0)[:TEXT_BYTES].decode(errors="replace").replace("\x00", "\ufffd")
-        for key, found in pieces.items()
-    }
+def _text(data: bytes) -> str:
+    """As text that every database keeps."""
+    return data.decode(errors="replace").replace("\x00", "\ufffd")

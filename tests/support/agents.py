@@ -120,7 +120,7 @@ class TestHost:
         """The first report of this kind on the unit."""
         return wait_until(lambda: self.of(kind, unit), timeout_s, what=f"{kind.__name__} of {unit}: {self.reports}")[0]
 
-    def ended(self, unit: str = "command/1", timeout_s: float = 15) -> Ended:
+    def ended(self, unit: str = "command/1", timeout_s: float = 45) -> Ended:
         return self.wait_for(Ended, unit, timeout_s)
 
     def output(self, unit: str = "command/1", stream: str = "stdout") -> bytes:

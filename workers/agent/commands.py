@@ -53,10 +53,11 @@ class Live:
 
 
 class Commands:
-    """Used from the runtime's thread only."""
+    """Used from the runtime's thread only. `agent` is what its containers are known by."""
 
-    def __init__(self, config: AgentConfig, journal: Journal, link: SupervisorLink) -> None:
+    def __init__(self, config: AgentConfig, journal: Journal, link: SupervisorLink, agent: str) -> None:
         self._config = config
+        self._agent = agent
         self._journal = journal
         self._link = link
         self._gate = Gate(config.policy, config.base_env, config.cwd)
@@ -178,7 +179,7 @@ class Commands:
         """Of the agent's own variables, those that tell of its user are not for another."""
         output_max_bytes = order.output_limit_bytes + OUTPUT_FILE_SPARE_BYTES
         if order.container is not None:
-            return runner_spec(order, job_of(order, order.container), self._config, output_max_bytes)
+            return runner_spec(order, job_of(order, order.container, self._agent), self._config, output_max_bytes)
         inherited = self._config.base_env
         if order.user:
             inherited = {name: value for name, value in inherited.items() if name not in USER_VARIABLES}
@@ -254,7 +255,7 @@ class Commands:
             while self._spool_output(live, PIECES_AT_ONCE):
                 continue
             self._tell_cut(live, end)
-        self._finish(live.order, ended_report(live.order, end))
+        self._finish(live.order, ended_report(live.order, end, live.folder))
         del self._live[live.order.unit]
         self._journal.after_commit(partial(self._remove, live.folder))
         self._journal.before_commit(self._fill)
@@ -302,7 +303,7 @@ def remove_all(folders: Sequence[Folder]) -> None:
         folder.remove()
 
 
-def ended_report(order: RunCommand, end: End) -> Ended:
+def ended_report(order: RunCommand, end: End, folder: Folder) -> Ended:
     """The end as it is reported."""
     return Ended(
         unit=order.unit,
@@ -318,4 +319,5 @@ def ended_report(order: RunCommand, end: End) -> Ended:
         stderr_bytes=end.stderr_bytes,
         start_error_kind=end.start_error_kind,
         usage=None if end.usage is None or order.container is not None else msgspec.convert(end.usage, Usage),
+        told="" if order.container is None else folder.told(),
     )

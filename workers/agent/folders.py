@@ -104,6 +104,12 @@ class Folder:
         self.stem = f"{state_dir}/{UNITS}/{name}"
         self._record = f"{self.stem}{RECORD}"
 
+    @classmethod
+    def at(cls, stem: str) -> "Folder":
+        """The one with this `stem`."""
+        path = Path(stem)
+        return cls(path.parent.parent, path.name)
+
     @property
     def path(self) -> Path:
         return Path(self.stem)
@@ -144,6 +150,13 @@ class Folder:
     def end(self) -> End | None:
         found = self._read().get("ended")
         return None if found is None else End(**found)
+
+    def tell(self, text: str) -> None:
+        """What the process itself says of its end, beside its exit code."""
+        self._write(encoded({"told": text}))
+
+    def told(self) -> str:
+        return str(self._read().get("told", ""))
 
     def dropped(self) -> dict[str, int]:
         return dict.fromkeys(STREAMS, 0) | self._read().get("cut", {})

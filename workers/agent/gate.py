@@ -101,7 +101,7 @@ class Gate:
         mounts = [msgspec.structs.replace(mount, source=real_path(mount.source)) for mount in wanted.mounts]
         asked = AskedContainer(
             image=wanted.image,
-            user=order.user.partition(":")[0] or ROOT,
+            user=user_inside(order.user),
             network=wanted.network,
             mounts=tuple(mount.source for mount in mounts),
             writable=tuple(mount.source for mount in mounts if mount.writable),
@@ -146,6 +146,12 @@ class Gate:
 def in_shell(check: Check) -> list[str]:
     """How a check that is a script is run."""
     return [SHELL, "-c", check.script]
+
+
+def user_inside(user: str) -> str:
+    """Whom a container runs as; the image may say root, and so does 0."""
+    name = user.partition(":")[0]
+    return ROOT if not name or (name.isdecimal() and int(name) == 0) else name
 
 
 def names_of(user: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from typing import IO, Any
 
 from scheduler_project.toolkit.errors import ConfigurationError
-from workers.agent import facts
+from workers.agent import containers, facts
 from workers.agent.commands import Commands
 from workers.agent.config import AgentConfig
 from workers.agent.core.holding import Holding, NameLost
@@ -79,9 +79,9 @@ class AgentRuntime:
         self._started_at = time.time()
         self._holding = Holding(self._session)
         self._superseded = False
-        self._executors = Gate(config.policy, config.base_env, config.cwd).executors(available())
+        self._executors = self._find_executors()
         self._link = SupervisorLink(config.state_dir, self._journal.transaction)
-        self._commands = Commands(config, self._journal, self._link)
+        self._commands = Commands(config, self._journal, self._link, self._journal_id)
         self._keeper = Keeper(config, self._journal, self._link)
         self._reporter = Reporter(
             self._journal,
@@ -235,6 +235,17 @@ class AgentRuntime:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._link.run())
             group.create_task(self._prune())
+            group.create_task(self._look_around())
+
+    async def _look_around(self) -> None:
+        """Which executors are there now, since an engine may come and go; and what runners could not remove from it."""
+        while True:
+            await asyncio.to_thread(containers.remove_all_left, self._journal_id)
+            await asyncio.sleep(containers.LOOK_EVERY_S)
+            self._executors = await asyncio.to_thread(self._find_executors)
+
+    def _find_executors(self) -> list[str]:
+        return Gate(self._config.policy, self._config.base_env, self._config.cwd).executors(available())
 
     async def _prune(self) -> None:
         """Forgets ended units when no copy of their order can be under way any more, and control knows of their end:

@@ -173,7 +173,7 @@ def _end_state(command: CommandNow, report: Ended) -> tuple[str, str]:
         return "dead", f"its end could not be learnt: {report.lost}"
     if report.timed_out:
         return "done", f"stopped after its time limit of {command.timeout_s:g} s"
-    return "done", ""
+    return "done", report.told
 
 
 def _final(state: str, at: datetime, reason: str) -> dict[str, Any]:

@@ -18,7 +18,10 @@ DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 UNIX = "unix://"
 CALL_TIMEOUT_S = 60.0
 PING_TIMEOUT_S = 1.0
+LOGIN_HEADER = "X-Registry-Auth"
+NO_HEADERS: Mapping[str, str] = {}
 NOT_FOUND = 404
+CONFLICT = 409
 UNCHANGED = 304
 ERRORS_FROM = 400
 FRAME_HEADER_BYTES = 8
@@ -76,11 +79,14 @@ class Engine:
             raise
         return True
 
-    def pull(self, image: str) -> None:
-        """Returns when the image is there. Raises EngineError, also for what goes wrong on the way."""
+    def pull(self, image: str, login: str = "") -> None:
+        """Returns when the image is there; `login` is that of `logins.login_for`.
+
+        Raises EngineError, also for what goes wrong on the way.
+        """
         name, tag = split_image(image)
         path = f"/images/create?{urlencode({'fromImage': name, 'tag': tag})}"
-        with self._response("POST", path, None, None) as response:
+        with self._response("POST", path, None, None, {LOGIN_HEADER: login} if login else {}) as response:
             for line in response:
                 told = json.loads(line) if line.strip() else {}
                 if "error" in told:
@@ -106,6 +112,12 @@ class Engine:
         state: dict[str, Any] = json.loads(self._call("GET", f"/containers/{name}/json"))["State"]
         return state
 
+    def labelled(self, label: str, value: str) -> dict[str, dict[str, str]]:
+        """The labels of all containers that have this one, by name, also of those that have ended."""
+        query = urlencode({"all": 1, "filters": json.dumps({"label": [f"{label}={value}"]})})
+        found = json.loads(self._call("GET", f"/containers/json?{query}"))
+        return {each["Names"][0].removeprefix("/"): each["Labels"] for each in found}
+
     def remove(self, name: str) -> None:
         """Kills it where it runs; what is not there is removed already."""
         try:
@@ -114,9 +126,18 @@ class Engine:
             if error.status != NOT_FOUND:
                 raise
 
+    def follow(self, name: str) -> Iterator[tuple[int, bytes]]:
+        """What it writes, from its start until it ends: pieces of STDOUT and STDERR in order.
+
+        Engines are known to leave out the very last of it; `logs` has it.
+        """
+        return self._pieces(f"/containers/{name}/logs?follow=1&stdout=1&stderr=1")
+
     def logs(self, name: str) -> Iterator[tuple[int, bytes]]:
-        """All that it writes, from its start until it ends: pieces of STDOUT and STDERR in order."""
-        path = f"/containers/{name}/logs?follow=1&stdout=1&stderr=1"
+        """All that it has written so far, as `follow` tells it."""
+        return self._pieces(f"/containers/{name}/logs?stdout=1&stderr=1")
+
+    def _pieces(self, path: str) -> Iterator[tuple[int, bytes]]:
         with self._response("GET", path, None, None) as response:
             while header := response.read(FRAME_HEADER_BYTES):
                 left = int.from_bytes(header[4:], "big")
@@ -139,12 +160,17 @@ class Engine:
 
     @contextmanager
     def _response(
-        self, method: str, path: str, document: Mapping[str, Any] | None, timeout_s: float | None
+        self,
+        method: str,
+        path: str,
+        document: Mapping[str, Any] | None,
+        timeout_s: float | None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Iterator[http.client.HTTPResponse]:
         connection = _UnixConnection(self._path, timeout_s)
         body = None if document is None else json.dumps(document).encode()
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            connection.request(method, path, body, {"Content-Type": "application/json", **headers})
             response = connection.getresponse()
             if response.status >= ERRORS_FROM:
                 raise EngineError(_message(response.read()), response.status)

@@ -9,22 +9,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+NO_ENTRYPOINT = [""]
 MIB = 1024 * 1024
 NANO_CPUS = 1_000_000_000
+AGENT_LABEL, PROCESS_LABEL = "scheduler.agent", "scheduler.process"
 NEVER, MISSING, ALWAYS = "never", "missing", "always"
-LOG_FILES = {"Type": "json-file", "Config": {"max-size": "512m", "max-file": "2"}}
+# Not the engine's usual `json-file`, which replaces every byte that is no UTF-8.
+LOG_FILES = {"Type": "local", "Config": {"max-size": "512m", "max-file": "2", "compress": "false"}}
 
 
 @dataclass(frozen=True)
 class Job:
     """One container. `mounts` are `(source, target, writable)`; without `argv` the image's own command runs.
+    `argv` follows the `entrypoint`, None for the image's own, empty for none.
 
-    Limits of 0 are none; `user` and `cwd` are those inside, empty for the image's own.
+    Limits of 0 are none; `user` and `cwd` are those inside, empty for the image's own. `agent` is whose it is.
     """
 
     image: str
     pull: str = MISSING
     argv: list[str] = field(default_factory=list)
+    entrypoint: list[str] | None = None
     env: dict[str, str] = field(default_factory=dict)
     cwd: str = ""
     user: str = ""
@@ -33,6 +38,7 @@ class Job:
     cpus: float = 0
     memory_mb: int = 0
     grace_s: float = 10
+    agent: str = ""
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -57,6 +63,7 @@ def engine_document(job: Job, labels: Mapping[str, str]) -> dict[str, Any]:
     return {
         "Image": job.image,
         **({"Cmd": job.argv} if job.argv else {}),
+        **({} if job.entrypoint is None else {"Entrypoint": job.entrypoint or NO_ENTRYPOINT}),
         "Env": [f"{name}={value}" for name, value in job.env.items()],
         "WorkingDir": job.cwd,
         "User": job.user,

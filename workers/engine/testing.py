@@ -6,6 +6,7 @@ Held against the same contract as a real engine. Images are names; what a contai
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 ROUTE = re.compile(r"/(_ping|containers|images)(?:/(.+?))?(?:/(json|start|stop|wait|logs))?")
 UNKNOWN_IMAGE = "nowhere/nothing"
 PIECE_BYTES = 65_536
+NO_PROGRAM = 'echo "[FATAL tini (7)] exec $0 failed: No such file or directory" >&2; exit 127'
 
 
 @dataclass
@@ -36,8 +38,13 @@ class TwinContainer:
     out_of_memory: bool = False
 
     def start(self, changed: threading.Condition) -> None:
-        """Raises OSError where the program cannot be started."""
-        argv = self.document.get("Cmd") or ["true"]
+        """As the engine's `init` does, it says itself what cannot be started, and ends with 127. Once."""
+        if self.process is not None:
+            return
+        entrypoint = [word for word in self.document.get("Entrypoint", ()) if word]
+        argv = [*entrypoint, *self.document.get("Cmd", () if entrypoint else ("true",))]
+        if shutil.which(argv[0], path=os.defpath) is None:
+            argv = ["sh", "-c", NO_PROGRAM, argv[0]]
         given = dict(entry.split("=", 1) for entry in self.document["Env"])
         self.process = subprocess.Popen(
             argv,
@@ -53,6 +60,10 @@ class TwinContainer:
             self.readers[-1].start()
         threading.Thread(target=self._await, args=(self.process, changed), daemon=True).start()
 
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and not self.over
+
     def signal(self, number: int) -> None:
         if self.process is not None:
             with suppress(ProcessLookupError):
@@ -60,8 +71,7 @@ class TwinContainer:
 
     def state(self) -> dict[str, Any]:
         code = 0 if self.process is None or not self.over else self.process.returncode
-        running = self.process is not None and not self.over
-        return {"Running": running, "ExitCode": code if code >= 0 else 128 - code, "OOMKilled": self.out_of_memory}
+        return {"Running": self.runs, "ExitCode": code if code >= 0 else 128 - code, "OOMKilled": self.out_of_memory}
 
     def _read(self, stream: int, pipe: Any, changed: threading.Condition) -> None:
         while piece := os.read(pipe.fileno(), PIECE_BYTES):
@@ -146,6 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._pull(query) if name == "create" else self._image(name)
         if name == "create":
             return self._create(query["name"], body)
+        if name == "json":
+            return self._list(query)
         container = self.server.containers.get(name)
         if container is None:
             return self._refuse(404, f"No such container: {name}")
@@ -167,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "json":
                 self._send_json(200, {"State": container.state()})
             case "logs":
-                self._logs(container)
+                self._logs(container, "follow" in query)
             case _:
                 container.signal(signal.SIGKILL)
                 del self.server.containers[name]
@@ -199,6 +211,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.containers[name] = TwinContainer(document)
             self._send_json(201, {"Id": name, "Warnings": []})
 
+    def _list(self, query: Mapping[str, str]) -> None:
+        wanted = [label.partition("=") for label in json.loads(query["filters"])["label"]]
+        labels = {name: each.document["Labels"] for name, each in self.server.containers.items()}
+        found = [
+            {"Names": [f"/{name}"], "Labels": has}
+            for name, has in labels.items()
+            if all(has.get(label) == value for label, _, value in wanted)
+        ]
+        self._send_json(200, found)
+
     def _start(self, container: TwinContainer) -> None:
         try:
             container.start(self.server.changed)
@@ -209,13 +231,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _await_end(self, container: TwinContainer, timeout_s: float | None) -> bool:
         with self.server.changed:
-            return self.server.changed.wait_for(lambda: container.over or container.process is None, timeout_s)
+            return self.server.changed.wait_for(lambda: not container.runs, timeout_s)
 
-    def _logs(self, container: TwinContainer) -> None:
+    def _logs(self, container: TwinContainer, follow: bool) -> None:
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for frame in self._frames(container):
+        for frame in self._frames(container) if follow else list(container.frames):
             self.wfile.write(f"{len(frame):x}\r\n".encode() + frame + b"\r\n")
             if self.server.breaking:
                 self.server.breaking -= 1
@@ -228,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
         position = 0
         while True:
             with self.server.changed:
-                while position == len(container.frames) and not container.over:
+                while position == len(container.frames) and container.runs:
                     self.server.changed.wait()
                 found = container.frames[position:]
             if not found:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.agents import TestHost
+from tests.support.engines import AnyEngine, Real, Twin
+from tests.support.servers import DockerEngine
 from workers.agent import link
+from workers.engine.testing import EngineTwin
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +42,27 @@ def new_host(tmp_path: Path) -> Iterator[Callable[..., TestHost]]:
 def host(new_host: Callable[..., TestHost]) -> TestHost:
     """A host as it is without settings."""
     return new_host()
+
+
+@pytest.fixture
+def twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineTwin]:
+    """The twin of the Docker Engine, as the engine of this host."""
+    with EngineTwin(tmp_path) as twin:
+        monkeypatch.setenv("DOCKER_HOST", twin.address)
+        yield twin
+
+
+@pytest.fixture
+def real_engine(docker_engine: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Real]:
+    """A real Docker Engine, as the engine of this host; without containers at first."""
+    real = Real(docker_engine)
+    monkeypatch.setenv("DOCKER_HOST", real.address)
+    yield real
+    real.clear()
+
+
+@pytest.fixture(params=["twin", "real_engine"])
+def engine(request: pytest.FixtureRequest) -> AnyEngine:
+    """Each of both."""
+    found = request.getfixturevalue(request.param)
+    return Twin(found) if request.param == "twin" else found

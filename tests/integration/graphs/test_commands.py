@@ -37,8 +37,8 @@ def end(command: Command, exit_code: int | None = 0, state: str = "done", **fiel
     return command
 
 
-def write(command: Command, stream: str, data: bytes) -> None:
-    CommandOutput.objects.create(command=command, attempt=command.attempt, stream=stream, offset=0, data=data)
+def write(command: Command, stream: str, data: bytes, offset: int = 0) -> None:
+    CommandOutput.objects.create(command=command, attempt=command.attempt, stream=stream, offset=offset, data=data)
 
 
 def test_a_component_becomes_a_command_with_all_it_asks_for() -> None:
@@ -101,6 +101,24 @@ def test_the_last_line_of_stderr_tells_why() -> None:
     write(failed, "stderr", b"first\nno space left\n")
     commands_ended.send(sender=Command, commands=[failed])
     assert Component.objects.changes().get().reason == "exit code 1: no space left"
+
+
+def test_the_last_line_tells_why_however_much_came_before() -> None:
+    submit(command("job::a"), edges=[("start", "job::a")])
+    noise, last = b"noise\n" * 20_000, b"noise\nno space left\n"
+    failed = end(Command.objects.get(), exit_code=1, stderr_bytes=len(noise + last))
+    write(failed, "stderr", noise)
+    write(failed, "stderr", last, len(noise))
+    commands_ended.send(sender=Command, commands=[failed])
+    assert Component.objects.changes().get().reason == "exit code 1: no space left"
+
+
+def test_what_the_engine_said_tells_why_before_the_last_line() -> None:
+    submit(command("job::a"), edges=[("start", "job::a")])
+    failed = end(Command.objects.get(), exit_code=137, reason="OOMKilled: memory_mb is 16")
+    write(failed, "stderr", b"Killed\n")
+    commands_ended.send(sender=Command, commands=[failed])
+    assert Component.objects.changes().get().reason == "exit code 137: OOMKilled: memory_mb is 16"
 
 
 def test_the_sweep_finds_an_end_whose_signal_was_lost() -> None:

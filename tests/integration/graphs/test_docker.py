@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from graphs import store
+from graphs.holding import why
 from graphs.models import Component, Graph
 from scheduler_project.toolkit.errors import InvalidDocument
 from workers import store as commands
@@ -43,14 +44,17 @@ def test_a_component_becomes_a_command_in_a_container_with_all_it_asks_for() -> 
             user="1000:1000",
             workdir="/in",
             timeout_s=5,
+            grace_s=2,
+            entrypoint=["nice"],
             network="none",
         )
     )
     order = run_order(Command.objects.get())
     assert (order.argv, order.env, order.cwd, order.user) == (["echo", "hi"], {"A": "1"}, "/in", "1000:1000")
-    assert (order.timeout_s, order.limits.memory_mb) == (5, 64)
+    assert (order.timeout_s, order.grace_s, order.limits.memory_mb) == (5, 2, 64)
     container = order.container
     assert container is not None
+    assert container.entrypoint == ["nice"]
     assert (container.image, container.pull, container.network, container.cpus) == (
         "alpine:3.20",
         "always",
@@ -62,12 +66,22 @@ def test_a_component_becomes_a_command_in_a_container_with_all_it_asks_for() -> 
     assert Component.objects.changes().get().handle == Command.objects.get().pk
 
 
-@pytest.mark.parametrize(("fields", "argv"), [({}, []), ({"command": "echo $A"}, ["sh", "-c", "echo $A"])])
-def test_a_text_is_run_by_the_shell_and_nothing_is_the_image_s_own_command(
-    fields: dict[str, Any], argv: list[str]
+@pytest.mark.parametrize(
+    ("fields", "entrypoint", "argv"),
+    [
+        ({}, None, []),
+        ({"argv": ["a"]}, None, ["a"]),
+        ({"argv": ["a"], "entrypoint": []}, [], ["a"]),
+        ({"command": "echo $A"}, [], ["sh", "-c", "echo $A"]),
+    ],
+)
+def test_a_text_is_run_by_the_shell_alone_and_nothing_is_the_image_s_own_command(
+    fields: dict[str, Any], entrypoint: list[str] | None, argv: list[str]
 ) -> None:
     submit(component(**fields))
-    assert Command.objects.get().argv == argv
+    order = run_order(Command.objects.get())
+    assert order.container is not None
+    assert (order.container.entrypoint, order.argv) == (entrypoint, argv)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +90,11 @@ def test_a_text_is_run_by_the_shell_and_nothing_is_the_image_s_own_command(
         ({"image": 7}, "image", "must be a string"),
         ({"image": "not an image"}, "image", "is no image's name"),
         ({"argv": ["a"], "command": "a"}, "", "either `argv`"),
+        ({"entrypoint": "sh"}, "entrypoint", "must be a list of strings"),
+        ({"entrypoint": ["sh"], "command": "a"}, "entrypoint", "does not go with `command`"),
+        ({"entrypoint": []}, "entrypoint", "`argv` has to say what runs"),
+        ({"grace_s": "long"}, "grace_s", "must be a number of seconds"),
+        ({"grace_s": -1}, "grace_s", "is not a number of seconds"),
         ({"pull": "sometimes"}, "pull", "must be one of missing, always, never"),
         ({"network": "my net"}, "network", "is no network's name"),
         ({"cpus": "two"}, "cpus", "must be a number"),
@@ -117,6 +136,8 @@ def test_a_host_without_an_engine_is_not_given_one_and_says_why() -> None:
     assert (placed.state, placed.worker_id) == ("scheduled", "host-b")
     assert waiting.state == "pending"
     assert "host-a: no executor docker" in waiting.reason
+    assert why(Graph.objects.get(pk="b2"), "job::a").summary == f"its command waits for a host: {waiting.reason}"
+    assert why(Graph.objects.get(pk="b1"), "job::a").summary == "its command is scheduled on host-b"
 
 
 def test_pages_name_the_image_where_there_is_no_argv(admin_client: Client) -> None:

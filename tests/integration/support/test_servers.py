@@ -78,7 +78,7 @@ def test_a_closed_server_leaves_no_process_port_or_file(closed_server: Server) -
 def test_a_server_whose_port_was_taken_starts_on_another(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         ports = iter([taken.getsockname()[1], free_port()])
-        monkeypatch.setattr("tests.support.servers.free_port", lambda: next(ports))
+        monkeypatch.setattr("tests.support.servers.base.free_port", lambda: next(ports))
         server = ValkeyServer()
         server.close()
         assert server.port != taken.getsockname()[1]

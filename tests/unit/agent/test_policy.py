@@ -163,6 +163,8 @@ def test_without_a_policy_containers_reach_nothing_of_the_host(fields: dict[str,
         (IMAGES, {"image": "other"}, "image other fits nothing in images.allow"),
         (IMAGES + '[executors]\nallow = ["command"]', {}, "executor docker fits nothing in executors.allow"),
         (IMAGES + '[users]\nallow = ["*"]\ndeny = ["root"]', {}, "user root is denied by users.deny 'root'"),
+        (IMAGES + '[users]\nallow = ["*"]\ndeny = ["root"]', {"user": "0"}, "user 0 is denied by users.deny 'root'"),
+        (IMAGES + '[users]\nallow = ["*"]\ndeny = ["0"]', {}, "user root is denied by users.deny '0'"),
         (IMAGES + "[env]\nallow = []", {"variables": ("A",)}, "variable A fits nothing in env.allow"),
         (IMAGES + '[mounts]\nallow = ["/srv/*"]', {"mounts": ("/srv/a",)}, ""),
         (

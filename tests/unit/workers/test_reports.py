@@ -62,6 +62,13 @@ def test_a_report_of_the_present_attempt_moves_the_command(before: CommandNow, r
         ({"exit_code": 0}, False, "done", ""),
         ({"exit_code": 7}, False, "done", ""),
         ({"signal": 9}, False, "done", ""),
+        ({"exit_code": 137, "told": "OOMKilled"}, False, "done", "OOMKilled"),
+        (
+            {"exit_code": 137, "told": "OOMKilled", "timed_out": True},
+            False,
+            "done",
+            "stopped after its time limit of 5 s",
+        ),
         ({"signal": 15, "timed_out": True}, False, "done", "stopped after its time limit of 5 s"),
         ({"start_error": "no such file"}, False, "dead", "it could not be started: no such file"),
         ({"lost": "supervisor is gone"}, False, "dead", "its end could not be learnt: supervisor is gone"),

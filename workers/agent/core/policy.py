@@ -22,6 +22,7 @@ IMAGES, MOUNTS, WRITABLE, NETWORKS = "images", "mounts", "writable_mounts", "net
 LISTS = (USERS, EXECUTORS, FOLDERS, COMMANDS, ENV, IMAGES, MOUNTS, WRITABLE, NETWORKS)
 PATHS = (FOLDERS, MOUNTS, WRITABLE)
 CONTAINERS = "docker"
+ROOT = ("root", "0")
 OPEN_NETWORKS = ("none", "bridge")
 TIMEOUT_MAX, MEMORY_MAX = "timeout_max_s", "memory_max_mb"
 Pattern = tuple[str, ...]
@@ -127,8 +128,13 @@ def container_refusal(policy: Policy, asked: AskedContainer) -> str:
     closed = {MOUNTS, WRITABLE, NETWORKS} | ({IMAGES} if policy.sections else set())
     missing = closed - policy.sections.keys()
     unlisted = (f"{what} needs a section [{section}]" for section, what, _ in questions if section in missing)
-    found = (_refused(policy, section, what, [(subject,)]) for section, what, subject in questions)
+    found = (_refused(policy, section, what, _names(section, subject)) for section, what, subject in questions)
     return next((reason for reason in (*unlisted, *found, *_over_limits(policy, asked)) if reason), "")
+
+
+def _names(section: str, subject: str) -> Sequence[Pattern]:
+    """Of root inside a container both the name and the number count; others are known by what was asked for alone."""
+    return [(name,) for name in ROOT] if section == USERS and subject in ROOT else [(subject,)]
 
 
 def refuses_executor(policy: Policy, alias: str) -> bool:
