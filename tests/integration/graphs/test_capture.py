@@ -121,6 +121,7 @@ def test_a_message_is_kept_until_the_database_has_it(streaming: Any, new_bridge:
     assert stream_messages(streaming.url, STREAM) == 1
 
     taker.settled([taken])
+    assert not taker.take(10, 0.01)
     wait_until(lambda: stream_messages(streaming.url, STREAM) == 0, what="an empty stream")
     taker.stop()
 
