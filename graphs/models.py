@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 
+from graphs.core.cancelling import Told
 from graphs.core.ends import Standing, rules_that_start
 from graphs.core.environments import STATES as ENVIRONMENT_STATES
 from graphs.core.policy import Policy
@@ -75,6 +76,11 @@ class Graph(models.Model):
     events = models.PositiveBigIntegerField(default=0, help_text="the number of its last event")
     run = models.PositiveIntegerField(default=1, help_text="grows when it goes on after its end; each run ends once")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_told = models.PositiveSmallIntegerField(
+        choices=[(one.value, one.name.lower()) for one in Told],
+        default=Told.NOBODY.value,
+        help_text="whom its cancel tells",
+    )
     paused_at = models.DateTimeField(null=True, blank=True, help_text="nothing new is started since then")
     parallel = models.PositiveIntegerField(default=0, help_text="how many components may run at once; 0 for any number")
     has_rules = models.BooleanField(default=False, help_text="whether a component has another rule than all_completed")
@@ -250,6 +256,20 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} {self.outcome}"
+
+
+class Notice(models.Model):
+    """A connector is still to be told that an attempt is not wanted any more."""
+
+    component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="notices")
+    attempt = models.PositiveIntegerField()
+    tell_at = models.DateTimeField(db_index=True, help_text="told from then on, by whichever bridge is first")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["component", "attempt"], name="one_notice_per_attempt")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} of {self.component_id} is not wanted"
 
 
 class Circuit(models.Model):

@@ -23,6 +23,7 @@ from graphs.bridge.messages import (
     MESSAGE_ID_HEADER,
     acceptance,
     attempt_of,
+    cancel_message,
     component_message,
     end_message,
     refusals,
@@ -111,6 +112,7 @@ class Bridge:
         self._presence = Presence()
         self._unmarked: list[Send] = []
         self._unmarked_since_s = 0.0
+        self._told_cancels_s = 0.0
         self._asked = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
@@ -189,6 +191,9 @@ class Bridge:
             self._asked.clear()
             self.push()
             self.announce()
+        if not messages or time.monotonic() - self._told_cancels_s > IDLE_S:
+            self._told_cancels_s = time.monotonic()
+            self.tell_cancels()
         if self._link.connected:
             self._presence.tell(self._link.mode, self._clock())
 
@@ -206,6 +211,14 @@ class Bridge:
             if self._publish([message]):
                 store.mark_announced([graph.pk], self._clock())
                 log.info("graph.announced graph=%s subject=%s", graph.pk, message.subject)
+
+    def tell_cancels(self) -> None:
+        """Publishes on `….cancel` what is in flight and not wanted any more, where a person asked for that."""
+        while self._link.connected and (notices := store.take_notices(self._clock())):
+            wanted = [one for one in notices if store.is_wanted(one)]
+            if not self._publish([cancel_message(one.component, one.attempt) for one in wanted]):
+                return
+            store.forget_notices(notices)
 
     def _settle(self, messages: Iterable[Message]) -> None:
         replies = [reply for message in messages if (reply := _reply_in(message)) is not None]

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from graphs.core.cancelling import Told
+from graphs.models import Graph
 from workers.testing import FakeAgents, Ran
 
 Run = Callable[..., Result]
@@ -92,6 +94,16 @@ def test_a_graph_is_cancelled(schedctl: Run, agents: FakeAgents, mapping: bytes)
     schedctl("graphs", "submit", "-", stdin=mapping)
     assert schedctl("graphs", "cancel", "g1").stdout == "g1 cancelling\n"
     assert "graph g1 cancelled" in schedctl("graphs", "watch", "g1").stdout
+
+
+@pytest.mark.parametrize(("option", "told"), [("--tell", Told.EVERYBODY), ("--quietly", Told.NOBODY)])
+def test_a_cancel_tells_whom_its_option_says(
+    schedctl: Run, agents: FakeAgents, mapping: bytes, option: str, told: Told
+) -> None:
+    agents.run = lambda order: Ran(holds=True)
+    schedctl("graphs", "submit", "-", stdin=mapping)
+    assert schedctl("graphs", "cancel", option, "g1").exit_code == 0
+    assert Graph.objects.get().cancel_told == told
 
 
 def test_another_mapping_under_a_taken_id_is_a_conflict(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
