@@ -24,7 +24,8 @@ def graph_holds(graph: Graph, rule: str) -> str:
     if graph.state in GRAPH.final:
         return f"the graph is {graph.state}; resume it, or retry a component"
     if graph.paused_at is not None:
-        return f"the graph is paused since {_time(graph.paused_at)}"
+        with_another = ", with the graph that it is inside of" if graph.paused_from_above else ""
+        return f"the graph is paused since {_time(graph.paused_at)}{with_another}"
     if rule not in graph.rules_that_start:
         return "the graph was cancelled" if graph.cancel_requested_at else "something in the graph has failed"
     if graph.room == 0:

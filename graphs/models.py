@@ -82,6 +82,7 @@ class Graph(models.Model):
         help_text="whom its cancel tells",
     )
     paused_at = models.DateTimeField(null=True, blank=True, help_text="nothing new is started since then")
+    paused_from_above = models.BooleanField(default=False, help_text="paused only as the graph that it is inside of is")
     parallel = models.PositiveIntegerField(default=0, help_text="how many components may run at once; 0 for any number")
     has_rules = models.BooleanField(default=False, help_text="whether a component has another rule than all_completed")
     needs_attention = models.PositiveIntegerField(default=0, help_text="components whose fate a person must decide")
