@@ -245,6 +245,7 @@ class Attempt(models.Model):
     reason = models.TextField(blank=True)
     handle = models.CharField(max_length=64, blank=True, help_text="the provider's own id of it")
     reply = models.TextField(blank=True, help_text="the beginning of what came back, secrets masked")
+    sent = models.JSONField(null=True, blank=True, help_text="the document that was sent, secrets masked")
     decided_by = models.CharField(max_length=150, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)

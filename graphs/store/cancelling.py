@@ -78,7 +78,7 @@ def _give_up(ledger: Ledger, graph: Graph, rows: Sequence[Component], reason: st
         row.silent = not provider(row.backend).waits_for_people
     clear = {"resend_at": None, "deadline_at": None, "needs_attention": False}
     swap([(row, "running") for row in rows], {"ended_at": ledger.now, **clear})
-    keep_attempts([Settled(row, "running", None) for row in rows], ledger)
+    keep_attempts([Settled(row, "running", None, row.document) for row in rows], ledger)
     ledger.tell(*(moved(row, "running") for row in rows))
     graph.needs_attention -= sum(row.needs_attention for row in rows)
     graph.running -= len(rows)
