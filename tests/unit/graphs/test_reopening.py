@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphs.core.circuit import Limits, Silence, after_failures
+from graphs.core.circuit import Limits, Silence, after_failures, unanswered
 from graphs.core.policy import Policy
 from graphs.core.reopening import Past, resume, retry
 from graphs.core.why import Cause, Known, explain
@@ -107,3 +107,10 @@ def test_the_breaker_can_be_turned_off() -> None:
 
 def test_a_policy_may_be_given_the_time_for_a_reply_apart() -> None:
     assert Policy(attempts=2).within(5).timeout_s == 5
+
+
+def test_only_what_was_sent_after_the_last_answer_counts_as_silence() -> None:
+    sends = [at(0), at(1), at(2)]
+    assert unanswered(sends, None) == 3
+    assert unanswered(sends, at(1)) == 1
+    assert unanswered(sends, at(5)) == 0
