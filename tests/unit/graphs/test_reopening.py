@@ -84,6 +84,17 @@ def test_a_component_without_open_dependencies_says_what_holds_it_up(one: Known,
     assert explain("a", {"a": one}, {}, "the graph is paused").summary == summary
 
 
+def test_a_picture_that_is_cut_off_names_no_root_that_may_wait_for_something_outside() -> None:
+    known = {"a": Known("waiting", held=True), "b": Known("waiting", held=True), "c": Known("waiting", held=True)}
+    elsewhere = [Cause("z", "running", "")]
+    told = explain("c", known, {"c": ["b"], "b": ["a"]}, "", 3, elsewhere)
+    assert told.summary == "it waits for b (waiting); more than 3 components are in the way"
+    assert told.roots == tuple(elsewhere)
+
+    seen = {**known, "r": Known("errored", "boom")}
+    assert explain("c", seen, {"c": ["b", "r"], "b": ["a"]}, "", 3, elsewhere).roots == (Cause("r", "errored", "boom"),)
+
+
 def test_any_waits_for_nothing_more_once_one_is_completed() -> None:
     known = {"a": Known("completed"), "b": Known("running"), "c": Known("waiting", rule="any")}
     assert explain("c", known, {"c": ["a", "b"]}, "").nearest == ()
