@@ -142,14 +142,23 @@ def test_no_bridge_and_no_stream_takes_a_cancel_for_a_reply() -> None:
     assert not any(matches(pattern, "vpc.done.demo.cancel") for pattern in heard)
 
 
-def test_a_resumed_graph_is_not_told_of_the_cancel_before(nats: Nats) -> None:
+def test_a_connector_is_not_told_again_by_a_second_cancel(nats: Nats) -> None:
+    store.cancel("b1", NOW, "ann", store.Told.EVERYBODY)
+    nats.work()
+    store.cancel("b1", NOW, "ann", store.Told.EVERYBODY)
+    nats.work()
+    assert nats.server.subjects(CANCELS) == ["vpc.create.demo.cancel"]
+
+
+def test_a_cancel_of_a_resumed_graph_is_told_anew_for_its_attempt(nats: Nats) -> None:
     store.cancel("b1", NOW, "ann", store.Told.EVERYBODY)
     nats.reply("vpc.create.demo.error", "vpc::a", "errored")
     store.resume_graph("b1", NOW, "ann")
     nats.work()
-    store.cancel("b1", NOW, "ann")
+    store.cancel("b1", NOW, "ann", store.Told.EVERYBODY)
     nats.work()
-    assert (row().attempt, nats.server.subjects(CANCELS)) == (2, ["vpc.create.demo.cancel"])
+    told = [message.headers for message in nats.server.published if matches(CANCELS, message.subject)]
+    assert [headers["Scheduler-Attempt"] for headers in told] == ["1", "2"]
 
 
 def inside(**wishes: Any) -> str:
