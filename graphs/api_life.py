@@ -6,6 +6,7 @@ names it.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from django.http import HttpRequest
@@ -30,6 +31,7 @@ from scheduler_project.toolkit.access import Role, require, role_of
 
 router = Router(tags=["graphs"])
 Preview = Annotated[bool, Query(description="only tell what would be reset")]
+TELL = "whether connectors on NATS are told too to stop what is in flight, or nobody; without it, our own providers are"
 COMPONENT = "/graphs/{graph_id}/components/{path:component_id}"
 
 
@@ -48,13 +50,14 @@ def in_full(row: Component) -> dict[str, Any]:
 def cancel_graph(
     request: HttpRequest,
     graph_id: str,
-    tell: Annotated[bool, Query(description="tell providers to stop what is in flight")] = True,
+    tell: Annotated[bool | None, Query(description=TELL)] = None,
 ) -> dict[str, Any]:
     """Starts nothing more and ends when what is in flight has come back. Called again, it does not wait for that.
 
     Components whose rule is `always` are still carried out.
     """
-    return acted(request, store.cancel if tell else store.cancel_quietly, graph_id)
+    told = {None: store.Told.OURS, True: store.Told.EVERYBODY, False: store.Told.NOBODY}[tell]
+    return acted(request, partial(store.cancel, told=told), graph_id)
 
 
 @router.post("/graphs/{graph_id}/pause", response=GraphOut, summary="Pause a graph")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 
+from graphs.core.cancelling import Told
 from graphs.core.ends import Standing, rules_that_start
 from graphs.core.environments import STATES as ENVIRONMENT_STATES
 from graphs.core.policy import Policy
@@ -75,7 +76,13 @@ class Graph(models.Model):
     events = models.PositiveBigIntegerField(default=0, help_text="the number of its last event")
     run = models.PositiveIntegerField(default=1, help_text="grows when it goes on after its end; each run ends once")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_told = models.PositiveSmallIntegerField(
+        choices=[(one.value, one.name.lower()) for one in Told],
+        default=Told.NOBODY.value,
+        help_text="whom its cancel tells",
+    )
     paused_at = models.DateTimeField(null=True, blank=True, help_text="nothing new is started since then")
+    paused_from_above = models.BooleanField(default=False, help_text="paused only as the graph that it is inside of is")
     parallel = models.PositiveIntegerField(default=0, help_text="how many components may run at once; 0 for any number")
     has_rules = models.BooleanField(default=False, help_text="whether a component has another rule than all_completed")
     needs_attention = models.PositiveIntegerField(default=0, help_text="components whose fate a person must decide")
@@ -238,6 +245,7 @@ class Attempt(models.Model):
     reason = models.TextField(blank=True)
     handle = models.CharField(max_length=64, blank=True, help_text="the provider's own id of it")
     reply = models.TextField(blank=True, help_text="the beginning of what came back, secrets masked")
+    sent = models.JSONField(null=True, blank=True, help_text="the document that was sent, secrets masked")
     decided_by = models.CharField(max_length=150, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -250,6 +258,20 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} {self.outcome}"
+
+
+class Notice(models.Model):
+    """A connector is still to be told that an attempt is not wanted any more."""
+
+    component = models.ForeignKey(Component, on_delete=models.CASCADE, related_name="notices")
+    attempt = models.PositiveIntegerField()
+    tell_at = models.DateTimeField(db_index=True, help_text="told from then on, by whichever bridge is first")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["component", "attempt"], name="one_notice_per_attempt")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} of {self.component_id} is not wanted"
 
 
 class Circuit(models.Model):

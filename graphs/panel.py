@@ -43,7 +43,7 @@ def _life(graph: Graph, row: Component) -> dict[str, Any]:
     return {
         "why": why(graph, row.component_id) if open_question else None,
         "causes_shown": CAUSES_SHOWN,
-        "attempts": attempts(row)[::-1],
+        "attempts": [one | {"sent": one["sent"] and shown(one["sent"])} for one in attempts(row)[::-1]],
         "given": shown(row.given) if row.given is not None else "",
         "command": command,
         "tails": tails_of(command) if command else [],

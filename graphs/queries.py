@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Count
 
+from graphs.core.attempts import sent_document
 from graphs.core.nesting import GRAPH_PROVIDER
 from graphs.core.plan import Kind
 from graphs.models import Component, Edge, Graph, Part
@@ -22,7 +23,7 @@ COMPONENT = (
     *("needs_attention", "decided_by", "sent_at", "seen_at", "deadline_at", "retry_at"),
 )
 ATTEMPT = (
-    *("number", "run", "outcome", "reason", "reply", "decided_by"),
+    *("number", "run", "outcome", "reason", "reply", "sent", "decided_by"),
     *("started_at", "sent_at", "seen_at", "ended_at", "handle"),
 )
 
@@ -91,7 +92,8 @@ def attempts(row: Component) -> list[dict[str, Any]]:
     kept = [{field: getattr(one, field) for field in ATTEMPT} for one in row.history.order_by("number")]
     if row.attempt and (not kept or kept[-1]["number"] != row.attempt):
         own = {field: getattr(row, field) for field in ATTEMPT if hasattr(row, field)}
-        told = {"number": row.attempt, "run": row.graph.run, "outcome": row.state, "reply": ""}
+        sent = sent_document(row.document, row.graph.options) if row.state == "running" else None
+        told = {"number": row.attempt, "run": row.graph.run, "outcome": row.state, "reply": "", "sent": sent}
         kept.append(own | told)
     return kept
 

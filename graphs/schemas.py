@@ -112,13 +112,18 @@ class ComponentOut(Schema):
 
 
 class AttemptOut(Schema):
-    """One attempt. `outcome` is the state that it led to, or unknown; `reply` the beginning of what came back."""
+    """One attempt. `outcome` is the state that it led to, or unknown; `reply` the beginning of what came back.
+
+    `sent` is the document that its provider was given, secrets masked; null for a first attempt that was completed,
+    which the component's own document tells.
+    """
 
     number: int
     run: int
     outcome: str
     reason: str
     reply: str
+    sent: dict[str, Any] | None
     decided_by: str
     handle: str
     started_at: datetime | None

@@ -12,9 +12,11 @@ from django.core.checks import CheckMessage
 
 from graphs import store
 from graphs.core.advance import Report
+from graphs.core.cancelling import Told
 from graphs.core.replies import Reply
 from graphs.models import Component
 from graphs.providers import provider
+from graphs.providers.base import InFlight
 from scheduler_project.toolkit.errors import InvalidDocument, Unavailable
 from workers.links.backlog import Backlog, Message
 from workers.links.nats import CORE, DEFAULT_MAX_PAYLOAD
@@ -92,7 +94,9 @@ class ProviderContract:
         assert Component.objects.changes().get().state != "running"
 
     def test_a_cancel_of_what_is_unknown_or_over_does_no_harm(self) -> None:
-        provider(self.alias).cancel(["no-such-handle", self.started().handle], self.now, "somebody")
+        row = self.started()
+        unwanted = [InFlight(row.pk, row.attempt + 1, "no-such-handle"), InFlight(row.pk, row.attempt, row.handle)]
+        provider(self.alias).cancel(unwanted, self.now, "somebody", Told.EVERYBODY)
 
     def test_its_checks_are_djangos(self) -> None:
         assert all(isinstance(message, CheckMessage) and message.id for message in provider(self.alias).check())

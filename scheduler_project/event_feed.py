@@ -20,7 +20,7 @@ from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
 from scheduler_project.models import Event
-from scheduler_project.toolkit.events import GapWatch, settled_position
+from scheduler_project.toolkit.events import GapWatch, Writers, settled_position, writers
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,11 @@ class Item:
 
 
 class EventLog(Protocol):
-    """Where events are read from. Both methods block; both may raise Django's DatabaseError."""
+    """Where events are read from. All methods block, and may raise Django's DatabaseError."""
 
     def settled_position(self) -> int: ...
+
+    def writers(self) -> Writers | None: ...
 
     def after(self, position: int, subject: str, limit: int) -> list[Item]: ...
 
@@ -53,6 +55,10 @@ class DatabaseEventLog:
     def settled_position(self) -> int:
         close_old_connections()
         return settled_position(timezone.now())
+
+    def writers(self) -> Writers | None:
+        close_old_connections()
+        return writers()
 
     def after(self, position: int, subject: str, limit: int) -> list[Item]:
         """The next events after the position whose subject starts with `subject`, in order of id."""
@@ -178,12 +184,13 @@ class EventFeed:
     async def _follow(self) -> None:
         while not self.closed:
             try:
+                known = await self._in_thread(self._log.writers) if self._watch.waits else None
                 found = await self._in_thread(self._log.after, self.position, "", READ_LIMIT)
             except DatabaseError as error:
                 logger.warning("events.unreadable error=%s", error)
                 await asyncio.sleep(RETRY_AFTER_S)
                 continue
-            count = self._watch.passed([item.id for item in found], time.monotonic())
+            count = self._watch.passed([item.id for item in found], time.monotonic(), known)
             for item in found[:count]:
                 for listener in self._listeners:
                     listener.offer(item)

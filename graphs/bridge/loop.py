@@ -7,6 +7,7 @@ bridges share one queue group.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,7 @@ from graphs.bridge.messages import (
     MESSAGE_ID_HEADER,
     acceptance,
     attempt_of,
+    cancel_message,
     component_message,
     end_message,
     refusals,
@@ -106,6 +108,7 @@ class Bridge:
         self._on_failure = on_failure
         self._presence = Presence()
         self._posted = Posted()
+        self._told_cancels_s = 0.0
         self._asked = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
@@ -185,6 +188,9 @@ class Bridge:
             self._asked.clear()
             self.push()
             self.announce()
+        if not messages or time.monotonic() - self._told_cancels_s > IDLE_S:
+            self._told_cancels_s = time.monotonic()
+            self.tell_cancels()
         if self._link.connected:
             self._presence.tell(self._link.mode, self._clock())
 
@@ -202,6 +208,14 @@ class Bridge:
             if self._publish([message]):
                 store.mark_announced([graph.pk], self._clock())
                 log.info("graph.announced graph=%s subject=%s", graph.pk, message.subject)
+
+    def tell_cancels(self) -> None:
+        """Publishes on `….cancel` what is in flight and not wanted any more, where a person asked for that."""
+        while self._link.connected and (notices := store.take_notices(self._clock())):
+            wanted = [one for one in notices if store.is_wanted(one)]
+            if not self._publish([cancel_message(one.component, one.attempt) for one in wanted]):
+                return
+            store.forget_notices(notices)
 
     def _settle(self, messages: Sequence[Message]) -> None:
         replies = [reply for message in messages if (reply := _reply_in(message)) is not None]

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphs.core import words
 from graphs.core.values import shown
+from graphs.models import Component
 from graphs.providers.base import Send
 from scheduler_project.toolkit.errors import InvalidDocument, SchedulerError
 from workers.links.backlog import Message
@@ -27,6 +28,19 @@ def component_message(send: Send) -> Message:
     """`<_component>.<_action>.<_provider>`; a connector that sends the header back has its attempt checked."""
     headers = {ATTEMPT_HEADER: str(send.attempt)}
     return Message(f"{send.type}.{send.verb}.{send.provider}", body(send.document), headers=headers)
+
+
+def cancel_message(row: Component, attempt: int) -> Message:
+    """`<_component>.<_action>.<_provider>.cancel`: whose attempt, in the header, is not wanted any more; no secrets."""
+    told = {
+        words.TYPE_KEY: row.type,
+        words.ID_KEY: row.component_id,
+        words.VERB_KEY: row.verb,
+        words.PROVIDER_KEY: row.provider,
+        words.GRAPH_KEY: row.graph_id,
+    }
+    subject = f"{row.type}.{row.verb}.{row.provider}{words.CANCEL_ENDING}"
+    return Message(subject, body(told), headers={ATTEMPT_HEADER: str(attempt)})
 
 
 def attempt_of(message: Message) -> int | None:

@@ -1,9 +1,11 @@
 """When a provider that does not answer is left alone for a while, and when it is tried again.
 
 Only silence counts: no reply in time, no sign of life, not reached at all. A reply that says `errored` is an answer: it
-tells of the component and not of the provider, and closes the circuit like any other.
+tells of the component and not of the provider, and closes the circuit like any other. What was sent before the last
+answer does not count.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,6 +30,14 @@ class Silence:
     failures: int = 0
     openings: int = 0
     retry_at: datetime | None = None
+
+
+def unanswered(sends: Sequence[datetime], answered_at: datetime | None) -> int:
+    """How many of the attempts sent then count as silence. `answered_at` is when the provider last answered anything.
+
+    What was sent before that may have been lost on its way; it does not tell that nobody is there.
+    """
+    return sum(answered_at is None or sent_at > answered_at for sent_at in sends)
 
 
 def after_failures(before: Silence, count: int, now: datetime, limits: Limits) -> Silence:

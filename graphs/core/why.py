@@ -1,6 +1,7 @@
 """Why a component is not done: what it waits for itself, and through that the causes at the root.
 
-Invariant: the root causes depend on nothing unfinished, so dealing with them lets things go on.
+Invariant: the root causes depend on nothing unfinished, so dealing with them lets things go on. Of a picture that is
+cut off, none is told that may depend on something outside of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,17 @@ from graphs.core.rules import ALL_COMPLETED, Standing, standing
 
 @dataclass(frozen=True)
 class Known:
-    """What is told of one component of the graph. `note` says what holds it up besides what it depends on."""
+    """What is told of one component of the graph. `note` says what holds it up besides what it depends on.
+
+    `held`: it waits for something that it depends on, be that in the picture or not.
+    """
 
     state: str
     reason: str = ""
     rule: str = ALL_COMPLETED
     decided_by: str = ""
     note: str = ""
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,19 @@ class Why:
     roots: tuple[Cause, ...] = ()
 
 
-def explain(component_id: str, known: Mapping[str, Known], needed: Mapping[str, Sequence[str]], holds: str) -> Why:
-    """Why this component stands as it does. `holds` is why its graph starts nothing now; empty where it does."""
+def explain(
+    component_id: str,
+    known: Mapping[str, Known],
+    needed: Mapping[str, Sequence[str]],
+    holds: str,
+    cut_at: int = 0,
+    elsewhere: Sequence[Cause] = (),
+) -> Why:
+    """Why this component stands as it does. `holds` is why its graph starts nothing now; empty where it does.
+
+    `cut_at` is how many components the picture has where more are in the way, 0 where it is whole. `elsewhere` is what
+    the graph as a whole waits for, told where the picture shows no root.
+    """
     one = known[component_id]
     if one.state == "running":
         return Why(component_id, one.state, one.note or "its provider has not answered yet")
@@ -50,13 +66,17 @@ def explain(component_id: str, known: Mapping[str, Known], needed: Mapping[str, 
     nearest = _missing(component_id, known, needed)
     if not nearest:
         return Why(component_id, one.state, one.note or holds or "it is ready, and is started at once")
-    roots = _roots(nearest, known, needed)
+    roots = [name for name in _roots(nearest, known, needed) if not (cut_at and known[name].held)]
     names = ", ".join(f"{name} ({known[name].state})" for name in nearest[:5])
     more = f" and {len(nearest) - 5} more" if len(nearest) > 5 else ""
     summary = f"it waits for {names}{more}"
     if holds:
         summary += f"; and {holds}"
-    return Why(component_id, one.state, summary, _causes(nearest, known), _causes(roots, known))
+    causes = _causes(roots, known)
+    if cut_at:
+        summary += f"; more than {cut_at} components are in the way"
+        causes = causes or tuple(elsewhere)
+    return Why(component_id, one.state, summary, _causes(nearest, known), causes)
 
 
 def _missing(name: str, known: Mapping[str, Known], needed: Mapping[str, Sequence[str]]) -> list[str]:

@@ -25,6 +25,7 @@ RETRY_DELAY_MAX_KEY = "_retry_delay_max_s"
 RESEND_KEY = "_resend"
 RULE_KEY = "_rule"
 PROGRESS_ENDING = ".progress"
+CANCEL_ENDING = ".cancel"
 PARALLEL_OPTION = "_parallel"
 
 DEPENDS_KEY = "_depends_on"

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.checks import CheckMessage
 from msgspec import Struct
 
+from graphs.core.cancelling import Told
 from scheduler_project.toolkit.access import Role
 from scheduler_project.toolkit.errors import Fault
 
@@ -31,6 +32,14 @@ class Send(Struct, frozen=True):
     previous_handle: str = ""
 
 
+class InFlight(Struct, frozen=True):
+    """An attempt that is not wanted any more. `handle` is empty where its provider gave none."""
+
+    pk: int
+    attempt: int
+    handle: str = ""
+
+
 class Provider:
     """Base of all providers. `alias` is the name it is configured under.
 
@@ -38,7 +47,8 @@ class Provider:
     that makes them running. Otherwise a process that has its link claims the components and sends them after commit.
     `sends_after_commit`: `start` only arranges that they are sent once that transaction has committed, so until they
     are known to be sent they are looked after like those of a link.
-    `supports_cancel`: `cancel` has an effect.
+    `supports_cancel`: `cancel` has an effect. `told_only_when_asked`: it is called only where a person asks that
+    everybody is told, as the far end is not ours and may not know such a word.
     `supports_begun`: `begun` can tell what has begun; those on NATS say it by themselves.
     `waits_for_people`: nothing is in flight while a component runs, so cancelling need not wait for it.
     `takes_up_again`: resumed, it goes on with what it had begun under the handle of the attempt before.
@@ -48,6 +58,7 @@ class Provider:
     supports_transaction = False
     sends_after_commit = False
     supports_cancel = False
+    told_only_when_asked = False
     supports_begun = False
     waits_for_people = False
     takes_up_again = False
@@ -76,8 +87,11 @@ class Provider:
         """Starts components. Returns handles, the provider's own ids, by `Send.pk`."""
         return {}
 
-    def cancel(self, handles: Sequence[str], now: datetime, actor: str) -> None:
-        """Stops what is in flight under these handles."""
+    def cancel(self, unwanted: Sequence[InFlight], now: datetime, actor: str, told: Told) -> None:
+        """Has these attempts stopped, within the transaction that says so; what becomes of each is told by its reply.
+
+        `told` is the wish that this is a part of, for providers that pass it on.
+        """
 
     def begun(self, handles: Sequence[str]) -> Collection[str]:
         """Those of these handles whose work has begun."""

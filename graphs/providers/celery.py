@@ -16,8 +16,9 @@ from celery.backends.base import DisabledBackend
 from django.core.checks import CheckMessage, Warning
 from kombu.exceptions import OperationalError
 
+from graphs.core.cancelling import Told
 from graphs.core.tasks import task_call, task_faults
-from graphs.providers.base import Send
+from graphs.providers.base import InFlight, Send
 from graphs.providers.later import LaterProvider
 from scheduler_project.toolkit.errors import Fault
 
@@ -64,11 +65,11 @@ class CeleryProvider(LaterProvider):
                 return
             mark_sent([send for send, _ in chunk], now)
 
-    def cancel(self, handles: Sequence[str], now: datetime, actor: str) -> None:
+    def cancel(self, unwanted: Sequence[InFlight], now: datetime, actor: str, told: Told) -> None:
         try:
-            current_app.control.revoke(list(handles), terminate=True)
+            current_app.control.revoke([one.handle for one in unwanted], terminate=True)
         except OperationalError as error:
-            log.warning("celery.not_revoked tasks=%d reason=%s", len(handles), error)
+            log.warning("celery.not_revoked tasks=%d reason=%s", len(unwanted), error)
 
     def look_after(self, now: datetime) -> None:
         from graphs.store.delegated import examine

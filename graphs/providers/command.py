@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from graphs.core.cancelling import Told
 from graphs.core.templating import may_hold_template
-from graphs.providers.base import Provider, Send
+from graphs.providers.base import InFlight, Provider, Send
 from scheduler_project.toolkit.errors import Fault
 from workers import store
 from workers.core.commands import NewCommand, faults_of
@@ -44,8 +45,8 @@ class CommandProvider(Provider):
         commands = store.submit([self.new_command(send.document, owner_of(send)) for send in sends], now)
         return {send.pk: command.id for send, command in zip(sends, commands, strict=True)}
 
-    def cancel(self, handles: Sequence[str], now: datetime, actor: str) -> None:
-        store.cancel(handles, now, actor, "its graph was cancelled")
+    def cancel(self, unwanted: Sequence[InFlight], now: datetime, actor: str, told: Told) -> None:
+        store.cancel([one.handle for one in unwanted], now, actor, "its graph was cancelled")
 
     def begun(self, handles: Sequence[str]) -> Collection[str]:
         started = Command.objects.filter(pk__in=handles, started_at__isnull=False)

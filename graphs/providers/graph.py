@@ -13,13 +13,14 @@ from typing import Any
 from django.db import transaction
 
 from graphs.core.advance import Report
+from graphs.core.cancelling import Told
 from graphs.core.document import parse
 from graphs.core.nesting import INPUTS_KEY, MAPPING_KEY
 from graphs.core.replies import Reply
 from graphs.core.templating import OPENING
 from graphs.models import Component
 from graphs.providers import component_faults
-from graphs.providers.base import Provider, Send
+from graphs.providers.base import InFlight, Provider, Send
 from graphs.store import family
 from graphs.store.submitting import Inside, submit
 from scheduler_project.toolkit.errors import Fault, InvalidDocument
@@ -72,8 +73,9 @@ class GraphProvider(Provider):
             transaction.on_commit(lambda: family.settle_child([Reply(send.graph_id, report, {})], now), robust=True)
         return child
 
-    def cancel(self, handles: Sequence[str], now: datetime, actor: str) -> None:
-        transaction.on_commit(lambda: family.cancel_children(handles, now, actor), robust=True)
+    def cancel(self, unwanted: Sequence[InFlight], now: datetime, actor: str, told: Told) -> None:
+        children = [one.handle for one in unwanted]
+        transaction.on_commit(lambda: family.cancel_children(children, now, actor, told), robust=True)
 
     def look_after(self, now: datetime) -> None:
         family.look_after_children(self.alias, now)

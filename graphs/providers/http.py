@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from graphs.core.calls import call_faults
-from graphs.providers.base import Send
+from graphs.core.cancelling import Told
+from graphs.providers.base import InFlight, Send
 from graphs.providers.later import LaterProvider
+from graphs.store.calling import withdraw_calls
 from graphs.store.hints import hint_many
 from graphs.store.offering import offers
 from scheduler_project.toolkit.errors import Fault
@@ -25,6 +28,8 @@ class HttpProvider(LaterProvider):
 
     Options: `hosts` that may be called, `body_max_bytes` of an answer, `allow_unverified` for `verify: false`.
     """
+
+    supports_cancel = True
 
     def __init__(
         self, alias: str, hosts: Sequence[str] = (), body_max_bytes: int = 1024 * 1024, allow_unverified: bool = False
@@ -45,6 +50,11 @@ class HttpProvider(LaterProvider):
 
     def send_after_commit(self, sends: Sequence[tuple[Send, str]], now: datetime) -> None:
         hint_many(TASK, [(send.pk, send.attempt) for send, _ in sends], QUEUE)
+
+    def cancel(self, unwanted: Sequence[InFlight], now: datetime, actor: str, told: Told) -> None:
+        """What nobody has taken yet is never called; a call that was made cannot be taken back."""
+        keys = [one.pk for one in unwanted if not one.handle]
+        transaction.on_commit(lambda: withdraw_calls(keys, now), robust=True)
 
     def look_after(self, now: datetime) -> None:
         hint_many(TASK, offers(self.alias, now), QUEUE)

@@ -19,7 +19,7 @@ def cancel(graph_id: str, now: datetime, random: Random) -> None:
 
 def cancel_quietly(graph_id: str, now: datetime, random: Random) -> None:
     """Give the graph up and let providers finish what they have."""
-    store.cancel_quietly(graph_id, now, ACTOR)
+    store.cancel(graph_id, now, ACTOR, store.Told.NOBODY)
 
 
 def pause(graph_id: str, now: datetime, random: Random) -> None:

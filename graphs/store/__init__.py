@@ -4,8 +4,9 @@ Every function that decides on a graph first locks its row (SQLite: its immediat
 never decide on the same graph at the same time. Events are written in the transaction of what they tell.
 """
 
+from graphs.core.cancelling import Told
 from graphs.store.announcing import mark_announced, take_announcements
-from graphs.store.cancelling import cancel, cancel_quietly
+from graphs.store.cancelling import cancel
 from graphs.store.circuits import reset as reset_circuit
 from graphs.store.deciding import DECISIONS, approve, mark, reject
 from graphs.store.family import settle_parents
@@ -20,6 +21,7 @@ from graphs.store.moving import (
     settle_commands,
     sweep,
 )
+from graphs.store.notices import forget_notices, is_wanted, take_notices
 from graphs.store.pausing import pause, unpause
 from graphs.store.reopening import plan_resume, plan_retry, resume_graph, retry_component
 from graphs.store.rows import LostRace
@@ -28,14 +30,16 @@ from graphs.store.submitting import submit
 __all__ = [
     "DECISIONS",
     "LostRace",
+    "Told",
     "advance",
     "apply_replies",
     "approve",
     "cancel",
-    "cancel_quietly",
     "claim",
     "claim_any",
     "forget",
+    "forget_notices",
+    "is_wanted",
     "mark",
     "mark_announced",
     "mark_sent",
@@ -52,6 +56,7 @@ __all__ = [
     "submit",
     "sweep",
     "take_announcements",
+    "take_notices",
     "unfinished_among",
     "unpause",
 ]

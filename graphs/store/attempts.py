@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graphs.models import Attempt, Component
+from graphs.core.attempts import is_kept, sent_document
+from graphs.models import Attempt
 from graphs.store.ledger import Ledger
 from scheduler_project.toolkit.bulk import insert_missing_rows
 from scheduler_project.toolkit.masking import masked
@@ -21,25 +22,28 @@ REPLY_CHARACTERS = 2000
 def keep_attempts(settled: "Sequence[Settled]", ledger: Ledger) -> None:
     """Writes the attempts that have ended now, where they are to be kept."""
     rows = [
-        attempt_of(one.row, ledger, "unknown" if one.row.silent else "", _excerpt(one))
+        attempt_of(one, ledger)
         for one in settled
-        if one.before == "running" and (one.row.attempt > 1 or one.row.state != "completed")
+        if one.before == "running" and is_kept(one.row.attempt, one.row.state)
     ]
     if rows:
         insert_missing_rows(rows)
 
 
-def attempt_of(row: Component, ledger: Ledger, outcome: str = "", reply: str = "") -> Attempt:
+def attempt_of(settled: "Settled", ledger: Ledger) -> Attempt:
     """The record of a component's last attempt, which ends now; one that is followed by another has failed."""
+    row = settled.row
     graph = ledger.graphs[row.graph_id]
+    outcome = "errored" if row.state == "waiting" else row.state
     return Attempt(
         component=row,
         number=row.attempt,
         run=graph.run,
-        outcome=outcome or ("errored" if row.state == "waiting" else row.state),
+        outcome="unknown" if row.silent else outcome,
         reason=row.reason,
         handle=row.handle,
-        reply=reply,
+        reply=_excerpt(settled),
+        sent=sent_document(settled.sent, graph.options),
         decided_by=row.decided_by,
         started_at=row.started_at,
         sent_at=row.sent_at,

@@ -3,7 +3,7 @@
 Until it is taken, an attempt may be offered any number of times; from then on nobody else makes the call.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +29,18 @@ def take_call(pk: int, attempt: int, timeout_s: float, now: datetime) -> bool:
     deadline_at = now + timedelta(seconds=timeout_s + MARGIN_S)
     values: dict[str, Any] = {"handle": str(uuid_utils.uuid7()), "sent_at": now, "resend_at": None}
     return bool(free.update(deadline_at=deadline_at, **values))
+
+
+def withdraw_calls(pks: Sequence[int], now: datetime) -> None:
+    """Takes the attempts of these components that nobody has taken, so that they are not made, and cancels them."""
+    ours = f"withdrawn/{uuid_utils.uuid7()}"
+    free = Component.objects.changes().filter(pk__in=pks, state="running", handle="")
+    free.update(handle=ours, resend_at=None, deadline_at=now + timedelta(seconds=MARGIN_S))
+    rows = Component.objects.changes().filter(handle=ours, state="running")
+    why = "its graph was cancelled before the call was made"
+    settle_replies(
+        [Reply(row.graph_id, Report(row.component_id, "cancelled", why, row.attempt), {}) for row in rows], now
+    )
 
 
 def settle_call(row: Component, outcome: Outcome, now: datetime) -> None:

@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from graphs.core.advance import Report
+from graphs.core.cancelling import Told
 from graphs.core.replies import Reply
 from graphs.models import Component
 from graphs.providers import provider
+from graphs.providers.base import InFlight
 from graphs.queries import change_of, graph_of
 from graphs.store.hints import advance_after_commit
 from graphs.store.ledger import writing
@@ -81,6 +83,6 @@ def _decide(
         for ignored in settle(ledger, [Reply(graph_id, report, document)], [row]):
             raise Conflict(f"component {component_id!r}: {ignored.reason}")
         if before == "running" and handle and provider(row.backend).supports_cancel:
-            provider(row.backend).cancel([handle], now, actor)
+            provider(row.backend).cancel([InFlight(row.pk, row.attempt, handle)], now, actor, Told.OURS)
         advance_after_commit(graph_id)
     return row

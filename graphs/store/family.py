@@ -11,6 +11,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from graphs.core.advance import Report
+from graphs.core.cancelling import Told
 from graphs.core.replies import Reply
 from graphs.core.states import GRAPH
 from graphs.models import Component, Graph
@@ -56,17 +57,20 @@ def take_up_again(child_id: str, now: datetime) -> bool:
     return True
 
 
-def cancel_children(child_ids: Sequence[str], now: datetime, actor: str) -> None:
+def cancel_children(child_ids: Sequence[str], now: datetime, actor: str, told: Told) -> None:
     """Cancels graphs whose parents' components are not wanted any more."""
     for child_id in child_ids:
         with suppress(NotFound, Conflict):
-            cancel(child_id, now, actor)
+            cancel(child_id, now, actor, told)
 
 
 def look_after_children(alias: str, now: datetime) -> None:
     """Does what a crash left undone: parents that were not told, children that were not cancelled."""
     awaited = Component.objects.changes().filter(state="running", backend=alias).values("handle")
     settle_parents(list(Graph.objects.filter(pk__in=awaited, state__in=GRAPH.final)[:BATCH]), now)
-    unwanted = ~Q(parent__state="running") | Q(parent__graph__cancel_requested_at__isnull=False)
+    goes_on = Q(parent__graph__cancel_requested_at__isnull=True)
+    unwanted = Q(goes_on & ~Q(parent__state="running")) | Q(parent__graph__cancel_told__gt=Told.NOBODY)
     orphans = Graph.objects.unfinished().filter(unwanted, parent__isnull=False, cancel_requested_at__isnull=True)
-    cancel_children(list(orphans.exclude(parent__rule="always").values_list("pk", flat=True)[:BATCH]), now, "")
+    found = orphans.exclude(parent__rule="always").values_list("pk", "parent__graph__cancel_told")[:BATCH]
+    for child_id, told in list(found):
+        cancel_children([child_id], now, "", max(Told.OURS, Told(told)))

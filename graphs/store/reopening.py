@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from graphs.core import words
+from graphs.core.cancelling import Told
 from graphs.core.reopening import Past, Reopening, Reset, resume, retry
 from graphs.core.states import COMPONENT, GRAPH
 from graphs.models import Component, Graph
@@ -114,6 +115,7 @@ def _reopen(ledger: Ledger, graph: Graph, actor: str, name: str) -> None:
         graph.state, graph.run = "running", graph.run + 1
         graph.ended_at = graph.announce_at = graph.announced_at = graph.paused_at = None
     graph.cancel_requested_at, graph.forgiven, graph.reason = None, 0, ""
+    Graph.objects.filter(pk=graph.pk).exclude(cancel_told=Told.NOBODY).update(cancel_told=Told.NOBODY)
     ledger.tell(NewEvent(name, f"graph:{graph.pk}", f"by {actor or 'the system'}", actor=actor))
     ledger.alter(graph)
 

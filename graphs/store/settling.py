@@ -85,11 +85,12 @@ class Loaded:
 
 
 class Settled(Struct, frozen=True):
-    """A component that got a new state: the one it had, and the report that caused it."""
+    """A component that got a new state: the one it had, the report that caused it, its document before that."""
 
     row: Component
     before: str
     reply: Reply | None
+    sent: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _apply(graph: Graph, plan: Plan, replies: Sequence[Reply], loaded: Loaded, n
     changed: list[Settled] = []
     for move in plan.moves:
         row = loaded.rows[graph.pk][move.component_id]
-        before = row.state
+        before, sent = row.state, row.document
         reply = replies[move.report] if move.report is not None else None
         document: Mapping[str, Any] = reply.document if reply else {}
         if reply is not None and before == "running":
@@ -234,7 +235,7 @@ def _apply(graph: Graph, plan: Plan, replies: Sequence[Reply], loaded: Loaded, n
         row.retry_at = move.retry_at
         if move.state != "waiting":
             row.document = answered(row.document, document, graph.pk, move.state)
-        changed.append(Settled(row, before, reply))
+        changed.append(Settled(row, before, reply, sent))
     return changed
 
 

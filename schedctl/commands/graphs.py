@@ -11,7 +11,7 @@ from schedctl import errors
 from schedctl.cli import Group
 from schedctl.client import address
 from schedctl.commands.options import TIMEOUT, WAIT
-from schedctl.completing import graph_ids
+from schedctl.completing import component_ids, graph_ids
 from schedctl.documents import load_mapping
 from schedctl.session import Session, fields, with_session
 from schedctl.tables import safe_cell, table
@@ -27,6 +27,8 @@ COMPONENT_COLUMNS = fields("component_id", "provider", "action", "state", "attem
 COMPONENT_WIDE = fields(
     "type", "depends_on", "rule", "needs_attention", "decided_by", "started_at", "ended_at", "reason"
 )
+ATTEMPT_COLUMNS = fields("number", "outcome", "started_at", "ended_at", "reason")
+ATTEMPT_WIDE = fields("run", "sent_at", "seen_at", "decided_by", "handle", "reply")
 
 graphs = Group(
     "graphs",
@@ -51,13 +53,18 @@ def list_graphs(session: Session, /, **chosen: str | bool | None) -> None:
 @graphs.add(
     "get",
     "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55",
+    "0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 network::web",
     "--mapping 0195e3c0-7a31-7b44-b9a1-6f0d2c1e8a55 > result.json",
 )
 @click.option("--mapping", "shape", flag_value="mapping", help="The whole mapping, with what components answered.")
 @ID
+@click.argument("component_id", metavar="[COMPONENT]", required=False, shell_complete=component_ids)
 @with_session
-def get_graph(session: Session, graph_id: str, shape: str | None) -> None:
-    """Show a graph and its components."""
+def get_graph(session: Session, graph_id: str, component_id: str | None, shape: str | None) -> None:
+    """Show a graph and its components, or one component with its attempts and what was sent in each."""
+    if component_id is not None:
+        show_component(session, session.client.get("graphs", graph_id, "components", component_id))
+        return
     if shape == "mapping":
         session.show_document(session.client.get("graphs", graph_id, "mapping"))
         return
@@ -69,6 +76,20 @@ def get_graph(session: Session, graph_id: str, shape: str | None) -> None:
     session.show_object(graph)
     click.echo()
     session.show_list(parts, COMPONENT_COLUMNS, COMPONENT_WIDE)
+
+
+def show_component(session: Session, component: Mapping[str, Any]) -> None:
+    """One component, its attempts, and of each attempt that failed or was not the first what was sent."""
+    if session.output in ("json", "yaml"):
+        session.show_document(component)
+        return
+    session.show_object({key: value for key, value in component.items() if key != "attempts"})
+    click.echo()
+    session.show_list(component["attempts"], ATTEMPT_COLUMNS, ATTEMPT_WIDE)
+    for one in component["attempts"]:
+        if one["sent"] is not None:
+            click.echo(f"\nattempt {one['number']} was sent")
+            session.show_document(one["sent"])
 
 
 @graphs.add("submit", "examples/graph.json", "--wait graph.yml")

@@ -25,16 +25,17 @@ REASON = click.option("--reason", default="", metavar="TEXT", help="Kept with th
 COMMENT = click.option("--comment", default="", metavar="TEXT", help="Kept with the decision.")
 
 
-@graphs.add("cancel", EXAMPLE, f"--quietly {EXAMPLE}")
-@click.option("--quietly", is_flag=True, help="Do not tell providers: what is in flight runs to its end.")
+@graphs.add("cancel", EXAMPLE, f"--tell {EXAMPLE}", f"--quietly {EXAMPLE}")
+@click.option("--tell", "tell", flag_value="true", help="Tell connectors on NATS too, on ….cancel, to stop what runs.")
+@click.option("--quietly", "tell", flag_value="false", help="Tell nobody: what is in flight runs to its end.")
 @GRAPHS
 @with_session
-def cancel(session: Session, graph_ids: tuple[str, ...], quietly: bool) -> None:
-    """Cancel graphs: what waits is not started, what runs is stopped.
+def cancel(session: Session, graph_ids: tuple[str, ...], tell: str | None) -> None:
+    """Cancel graphs: what waits is not started, what we carry out ourselves is stopped.
 
     Cancelled once more, a graph no longer waits for what is in flight.
     """
-    query = {"tell": "false"} if quietly else {}
+    query = {"tell": tell} if tell else {}
 
     def act(one: str) -> None:
         session.confirm(session.client.post("graphs", one, "cancel", **query), f"{one} cancelling")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from scheduler_project.toolkit.statements import Statement
 
 SETTLING_TIME_S = 2.0
+SHORTEST_HOLD_S = 0.2
 
 
 class NewEvent(Struct, frozen=True):
@@ -25,29 +26,63 @@ class NewEvent(Struct, frozen=True):
     actor: str = ""
 
 
+@dataclass(frozen=True)
+class Writers:
+    """Transactions of the database by their numbers: all before `oldest` are over, and `next` has not begun."""
+
+    oldest: int
+    next: int
+
+
+@dataclass
+class _Seen:
+    """When a row behind a gap was first seen, and the number of a transaction that had not begun then."""
+
+    at_s: float
+    before: int | None = None
+
+
 @dataclass
 class GapWatch:
     """Decides how far a reader may follow ids that can commit out of order.
 
-    A row next to the position is passed at once; a row behind a gap waits until it has been seen for `hold_s`, the time
-    that the transactions which took the missing ids are given to commit.
+    A row next to the position is passed at once. A row behind a gap waits until the transactions that took the missing
+    ids are over: until all are that had begun when it was seen, or for `hold_s`, which they are given to commit.
     """
 
     position: int
     hold_s: float = SETTLING_TIME_S
-    first_seen: dict[int, float] = field(default_factory=dict)
+    _seen: dict[int, _Seen] = field(default_factory=dict)
 
-    def passed(self, ids: Sequence[int], now_s: float) -> int:
-        """How many of `ids` (ascending, all above the position) may be passed on; moves the position there."""
-        seen_s = {one: self.first_seen.get(one, now_s) for one in ids}
+    @property
+    def waits(self) -> bool:
+        """Whether there are rows behind a gap, so that it helps to know of the writers."""
+        return bool(self._seen)
+
+    def passed(self, ids: Sequence[int], now_s: float, writers: Writers | None = None) -> int:
+        """How many of `ids` (ascending, all above the position) may be passed on; moves the position there.
+
+        `writers` were asked for before the ids were read.
+        """
+        for held in self._seen.values():
+            if writers is not None and held.before is None:
+                held.before = writers.next
+        seen = {one: self._seen.get(one) or _Seen(now_s) for one in ids}
         count = 0
         for one in ids:
-            if one != self.position + 1 and now_s - seen_s[one] < self.hold_s:
+            if one != self.position + 1 and not self._is_settled(seen[one], now_s, writers):
                 break
             self.position = one
             count += 1
-        self.first_seen = {one: seen_s[one] for one in ids[count:]}
+        self._seen = {one: seen[one] for one in ids[count:]}
         return count
+
+    def _is_settled(self, seen: _Seen, now_s: float, writers: Writers | None) -> bool:
+        """Whether what is missing before a row will never come."""
+        held_s = now_s - seen.at_s
+        if writers is None or seen.before is None or writers.oldest < seen.before:
+            return held_s >= self.hold_s
+        return held_s >= min(SHORTEST_HOLD_S, self.hold_s)
 
 
 def record(events: Iterable[NewEvent], now: datetime) -> None:
@@ -77,6 +112,20 @@ def recording(events: Iterable[NewEvent], now: datetime) -> "list[Statement]":
             for event in events
         ],
     )
+
+
+def writers() -> Writers | None:
+    """The transactions that may still commit; None where the database does not tell."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_snapshot_xmin(now)::text::bigint, pg_snapshot_xmax(now)::text::bigint "
+            "FROM pg_current_snapshot() AS now"
+        )
+        return Writers(*cursor.fetchone())
 
 
 def settled_position(now: datetime) -> int:

@@ -26,6 +26,21 @@ def acquire(name: str, holder: str, now: datetime, ttl_s: float) -> int | None:
         return int(lease.values_list("token", flat=True).get())
 
 
+def renew(name: str, holder: str, now: datetime, ttl_s: float) -> bool:
+    """Whether the lease was still the holder's, and runs on now; in one statement. Its fencing token stays."""
+    from scheduler_project.models import Lease
+
+    held = Lease.objects.filter(name=name, holder=holder, expires_at__gt=now)
+    return bool(held.update(expires_at=now + timedelta(seconds=ttl_s)))
+
+
+def is_held(name: str, now: datetime) -> bool:
+    """Whether somebody's lease runs; in one statement that writes nothing. Who is next only `acquire` decides."""
+    from scheduler_project.models import Lease
+
+    return Lease.objects.filter(name=name, expires_at__gt=now).exclude(holder="").exists()
+
+
 def release(name: str, holder: str, now: datetime) -> None:
     """Gives the lease up early, so that the next leader need not wait for its end."""
     from scheduler_project.models import Lease

@@ -81,6 +81,16 @@ def test_an_approval_is_given_from_the_page(site: Site, graph: Graph) -> None:
     expect(page.locator(".key[data-state=completed]")).to_have_text("completed 1")
 
 
+def test_connectors_are_told_of_a_cancel_where_its_box_is_ticked(site: Site, graph: Graph) -> None:
+    page = site.open("/graphs/g1")
+    page.get_by_role("button", name="Cancel graph").click()
+    page.get_by_label("Also tell connectors on NATS to stop").check()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel graph").click()
+    expect(page.locator("#graph-state")).to_have_text("cancelled")
+    graph.refresh_from_db()
+    assert graph.cancel_told == store.Told.EVERYBODY
+
+
 def test_a_cancelled_graph_is_resumed_after_a_preview(site: Site, graph: Graph) -> None:
     page = site.open("/graphs/g1")
     page.get_by_role("button", name="Cancel graph").click()

@@ -1,6 +1,7 @@
 // Buttons that act: forms with `data-act` (what to say on success) are sent to the API; `data-confirm` asks first,
 // `data-method` is another method than POST, and `data-then` the page to go to when it has succeeded. `data-ask` names a
-// text that is asked for, with `data-ask-label`, and sent along; `data-preview` shows beforehand what it would do.
+// text that is asked for, with `data-ask-label`, and sent along; `data-option` a query such as `?tell=true` that a box with
+// `data-option-label` adds; `data-preview` shows beforehand what it would do.
 import { confirmed } from "./dialog.js";
 import { refreshSoon } from "./regions.js";
 
@@ -22,11 +23,11 @@ export function sendActions() {
 }
 
 async function act(form, word) {
-  const { confirm, ask, askLabel: label, preview } = form.dataset;
+  const { confirm, ask, askLabel: label, option, optionLabel, preview } = form.dataset;
   const effects = preview === undefined ? null : await effectsOf(form);
   if (effects === undefined) return;
-  const answer = confirm ? await confirmed(confirm, word, { label: ask && label, effects }) : "";
-  if (answer !== null) await send(form, ask && { [ask]: answer });
+  const answer = confirm ? await confirmed(confirm, word, { label: ask && label, option: optionLabel, effects }) : { text: "" };
+  if (answer !== null) await send(form, answer.option ? option : "", ask && { [ask]: answer.text });
 }
 
 // What the call would do, a line each; undefined where it is refused, which has been told then.
@@ -37,8 +38,8 @@ async function effectsOf(form) {
   toast(told.refused, "bad");
 }
 
-async function send(form, body) {
-  const answer = await call(form, "", body);
+async function send(form, query, body) {
+  const answer = await call(form, query, body);
   if (answer?.ok && form.dataset.then) return location.assign(form.dataset.then);
   if (answer?.ok) toast(form.dataset.act, "good");
   else toast(await reason(answer), "bad");

@@ -1,7 +1,8 @@
 // The page's one dialog, which asks before something is done.
 
-/** What the user answers, "" where no text is asked for; null where nothing is to be done. `effects` are told first. */
-export function confirmed(text, yes, { label = "", effects = null } = {}) {
+/** What the user answers: a text, "" where none is asked for, and whether the option is wanted; null where nothing is to
+ *  be done. `effects` are told first. */
+export function confirmed(text, yes, { label = "", option = "", effects = null } = {}) {
   const dialog = document.getElementById("confirm");
   document.getElementById("confirm-text").textContent = text;
   document.getElementById("confirm-yes").textContent = yes;
@@ -11,11 +12,16 @@ export function confirmed(text, yes, { label = "", effects = null } = {}) {
   asked.hidden = !label;
   asked.querySelector("span").textContent = label;
   field.value = "";
+  const offered = document.getElementById("confirm-option");
+  const box = offered.querySelector("input");
+  offered.hidden = !option;
+  box.nextElementSibling.textContent = option;
+  box.checked = false;
   dialog.returnValue = "no";
   dialog.showModal();
   if (label) field.focus();
   return new Promise((resolve) => {
-    const close = () => resolve(dialog.returnValue === "yes" ? field.value.trim() : null);
+    const close = () => resolve(dialog.returnValue === "yes" ? { text: field.value.trim(), option: box.checked } : null);
     dialog.addEventListener("close", close, { once: true });
   });
 }

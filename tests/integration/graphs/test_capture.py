@@ -25,6 +25,7 @@ NewBridge = Callable[[], Bridge]
 BURST = 70_000
 LARGE_BURST = 80
 LARGE_BYTES = 900_000
+HEARD = ("build.*.done", "build.*.error", "*.create.demo", "*.create.demo.cancel", "inbox.*")
 
 
 @pytest.fixture(params=["jetstream", "core"])
@@ -65,7 +66,7 @@ def outsider(request: pytest.FixtureRequest) -> Iterator[NatsLink]:
     """Somebody else on the server of the test."""
     fixtures = request.fixturenames
     url = request.getfixturevalue("server" if "server" in fixtures else "streaming").url
-    link = NatsLink(url, ["build.*.done", "build.*.error", "*.create.demo", "inbox.*"], uuid.uuid4().hex, "outsider")
+    link = NatsLink(url, HEARD, uuid.uuid4().hex, "outsider")
     link.start()
     link.wait_connected(10)
     yield link
@@ -100,6 +101,29 @@ def test_a_reply_that_came_while_no_bridge_was_there_is_not_lost(
     new_bridge()
     wait_until(ended, what="the end")
     wait_until(lambda: stream_messages(streaming.url, STREAM) == 0, what="an empty stream")
+
+
+def test_a_connector_hears_of_a_cancel_and_no_stream_keeps_it(
+    streaming: Any, new_bridge: NewBridge, outsider: NatsLink
+) -> None:
+    first = new_bridge()
+    store.submit(mapping({"vpc::a": []}), timezone.now(), source="http")
+    first.wake()
+    wait_until(lambda: running("vpc::a"), what="the send")
+    first.stop()
+    store.cancel("b1", timezone.now(), "ann", store.Told.EVERYBODY)
+
+    new_bridge()
+    heard: list[Message] = []
+
+    def told() -> bool:
+        heard.extend(outsider.take(10, 0.1))
+        return any(message.subject == "vpc.create.demo.cancel" for message in heard)
+
+    wait_until(told, what="the cancel")
+    assert stream_messages(streaming.url, STREAM) == 0
+    outsider.publish([done("vpc::a")])
+    wait_until(lambda: Component.objects.filter(state="completed").exists(), what="the reply")
 
 
 def test_a_build_that_was_started_while_no_bridge_was_there_is_carried_out(

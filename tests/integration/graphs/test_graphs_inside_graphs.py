@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from graphs import store
+from graphs.holding import why
 from graphs.models import Component, Graph
 from scheduler_project.toolkit.errors import InvalidDocument
 from tests.integration.graphs.mappings import change, mapping
@@ -107,6 +108,91 @@ def test_cancelling_goes_down(nats: Nats) -> None:
     assert child().cancel_requested_at == NOW
     reply(nats, "net::a", graph=child().pk)
     assert (child().state, Graph.objects.get(pk="b1").state) == ("cancelled", "cancelled")
+
+
+def paused(graph: Graph) -> bool:
+    graph.refresh_from_db()
+    return graph.paused_at is not None
+
+
+def test_a_pause_reaches_what_the_graph_carries_out_and_so_does_its_end(nats: Nats) -> None:
+    outer()
+    nats.work()
+    reply(nats, "vpc::a")
+    store.pause("b1", NOW, "ann")
+    assert child().reason == "paused by ann, with the graph that it is inside of"
+    reply(nats, "net::a", graph=child().pk)
+    assert nats.server.bodies("vm.create.demo") == []
+
+    store.unpause("b1", NOW, "ann")
+    nats.work()
+    reply(nats, "vm::a", graph=child().pk)
+    assert Component.objects.changes().get(component_id="app::a").state == "completed"
+
+
+def test_what_a_person_has_paused_inside_stays_paused(nats: Nats) -> None:
+    outer()
+    nats.work()
+    reply(nats, "vpc::a")
+    store.pause(child().pk, NOW, "bob")
+    store.pause("b1", NOW, "ann")
+    store.unpause("b1", NOW, "ann")
+    assert paused(child())
+    store.unpause(child().pk, NOW, "bob")
+    assert not paused(child())
+
+
+def test_a_pause_from_above_becomes_a_persons_who_asks_for_it(nats: Nats) -> None:
+    outer()
+    nats.work()
+    reply(nats, "vpc::a")
+    store.pause("b1", NOW, "ann")
+    store.pause(child().pk, NOW, "bob")
+    store.unpause("b1", NOW, "ann")
+    assert paused(child())
+
+
+def test_a_person_may_let_a_graph_inside_of_a_paused_one_go_on(nats: Nats) -> None:
+    outer()
+    nats.work()
+    reply(nats, "vpc::a")
+    store.pause("b1", NOW, "ann")
+    store.unpause(child().pk, NOW, "bob")
+    store.sweep(NOW)
+    assert not paused(child())
+    reply(nats, "net::a", graph=child().pk)
+    assert len(nats.server.bodies("vm.create.demo")) == 1
+
+
+def test_a_pause_reaches_every_depth_and_what_is_over_is_left_alone(nats: Nats) -> None:
+    document = mapping({"app::a": [], "other::a": []})
+    deepest, between = mapping({"vm::a": []}), mapping({"mid::a": []})
+    between["changes"][0] |= {"_provider": "graph", "mapping": deepest}
+    document["changes"][0] |= {"_provider": "graph", "mapping": between}
+    document["changes"][1] |= {"_provider": "graph", "mapping": mapping({"net::a": []})}
+    for one in (deepest, between, document["changes"][1]["mapping"]):
+        del one["id"]
+    store.submit(document, NOW, source="http")
+    for _ in range(3):
+        store.sweep(NOW)
+        nats.work()
+    over = Graph.objects.get(parent__component_id="other::a")
+    nats.reply("net.create.demo.done", "net::a", service=over.pk)
+    store.pause("b1", NOW, "ann")
+
+    assert [paused(graph) for graph in Graph.objects.filter(source="graph").exclude(pk=over.pk)] == [True, True]
+    assert not paused(over)
+    store.unpause("b1", NOW, "ann")
+    assert not any(paused(graph) for graph in Graph.objects.all())
+
+
+def test_why_tells_that_a_pause_came_from_above(nats: Nats) -> None:
+    outer()
+    nats.work()
+    reply(nats, "vpc::a")
+    store.pause("b1", NOW, "ann")
+    reply(nats, "net::a", graph=child().pk)
+    assert "with the graph that it is inside of" in why(child(), "vm::a").summary
 
 
 def test_a_mapping_inside_is_checked_with_the_outer_one() -> None:

@@ -130,6 +130,28 @@ def test_a_call_whose_worker_died_is_not_made_again_by_the_same_attempt(far_end:
     assert row.state == "errored"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_call_of_a_cancelled_graph_that_nobody_has_made_yet_is_never_made(far_end: FarEnd) -> None:
+    row = submit(far_end)
+    store.cancel("b1", timezone.now(), "ann")
+    assert (call(row).state, far_end.heard) == ("cancelled", [])
+    assert Graph.objects.get().state == "cancelled"
+
+
+def test_a_call_that_was_made_is_awaited_by_a_cancelled_graph(far_end: FarEnd) -> None:
+    row = submit(far_end)
+    assert take_call(row.pk, 1, 1, timezone.now())
+    store.cancel("b1", timezone.now(), "ann")
+    row.refresh_from_db()
+    assert (row.state, Graph.objects.get().state) == ("running", "running")
+
+
+def test_a_call_of_a_graph_cancelled_in_silence_is_made(far_end: FarEnd) -> None:
+    row = submit(far_end)
+    store.cancel("b1", timezone.now(), "ann", store.Told.NOBODY)
+    assert (call(row).state, len(far_end.heard)) == ("completed", 1)
+
+
 def test_a_call_whose_message_was_lost_is_offered_again(far_end: FarEnd, monkeypatch: pytest.MonkeyPatch) -> None:
     offered: list[Any] = []
     monkeypatch.setattr("graphs.providers.http.hint_many", lambda task, calls, queue: offered.extend(calls))

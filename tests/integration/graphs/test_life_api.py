@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.utils import timezone
 
 from graphs import store
 from graphs.models import Circuit, Component
@@ -52,6 +53,16 @@ def test_pausing_twice_is_pausing_once_and_an_ended_graph_is_a_conflict_that_nam
     refused = post(ann, f"{ROOT}/pause")
     assert refused.status_code == 409
     assert "already cancelled" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(("query", "subjects"), [("?tell=true", ["vpc.create.demo.cancel"]), ("", [])])
+def test_a_cancel_tells_connectors_where_the_call_says_so(
+    ann: Client, nats: Nats, query: str, subjects: list[str]
+) -> None:
+    post(ann, f"{ROOT}/cancel{query}")
+    nats.now = timezone.now()
+    nats.work()
+    assert nats.server.subjects("*.*.*.cancel") == subjects
 
 
 def test_a_resume_is_shown_before_it_is_made(ann: Client, nats: Nats) -> None:

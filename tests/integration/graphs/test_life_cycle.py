@@ -372,6 +372,44 @@ def test_a_silent_provider_is_left_alone_then_tried_with_one_component(nats: Nat
     ]
 
 
+def late(count: int) -> dict[str, dict[str, Any]]:
+    """Components whose replies are awaited for a minute, and sent again however that ends."""
+    return {f"vpc::{n}": {"_timeout_s": 60, "_resend": "always", "_attempts": 9} for n in range(count)}
+
+
+@pytest.mark.parametrize("state", ["completed", "errored"])
+def test_attempts_sent_before_an_answer_do_not_tell_that_a_provider_is_silent(nats: Nats, state: str) -> None:
+    submit({f"vpc::{n}": [] for n in range(5)}, late(5))
+    submit({"net::a": []}, {"net::a": {"_attempts": 2}}, graph_id="b2")
+    nats.work()
+    nats.now = NOW + timedelta(seconds=30)
+    done(nats, "net::a", state, service="b2")
+    nats.now = NOW + timedelta(seconds=61)
+    store.sweep(nats.now)
+    assert set(states().values()) >= {"waiting"}
+    assert not Circuit.objects.exists()
+
+
+@pytest.mark.parametrize("other", ["another provider", "before the sends", "by hand"])
+def test_what_is_no_answer_of_the_provider_since_then_does_not_excuse_it(nats: Nats, other: str) -> None:
+    submit({"net::a": []}, {"net::a": {"_provider": "aws"} if other == "another provider" else {}}, graph_id="b2")
+    nats.work()
+    if other == "before the sends":
+        done(nats, "net::a", service="b2")
+        nats.now += timedelta(seconds=1)
+    submit({f"vpc::{n}": [] for n in range(5)}, late(5))
+    nats.work()
+    nats.now += timedelta(seconds=30)
+    if other == "another provider":
+        nats.reply("net.create.aws.done", "net::a", service="b2")
+    elif other == "by hand":
+        store.mark("b2", "net::a", "complete", nats.now, "ann")
+    nats.now += timedelta(seconds=31)
+    store.sweep(nats.now)
+    circuit = Circuit.objects.get()
+    assert (circuit.failures, circuit.opened_at) == (5, nats.now)
+
+
 def test_an_operator_may_send_to_a_silent_provider_again_at_once(nats: Nats) -> None:
     Circuit.objects.create(provider="demo", failures=9, failed_at=NOW, retry_at=NOW + timedelta(hours=1))
     submit({"vpc::a": []})

@@ -1,11 +1,15 @@
 """What is told of one component: why it stands as it does, its attempts, what went in and out, and what can be done."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
 from graphs import store
-from graphs.models import Component, Graph
+from graphs.models import Attempt, Component, Graph
 from graphs.panel import panel
+from graphs.queries import component_in_full
+from scheduler_project.toolkit.masking import MASK
 from tests.integration.graphs.mappings import mapping
 from tests.integration.graphs.test_bridge_on_loopback import NOW, Nats
 from workers.models import Command, CommandOutput
@@ -42,6 +46,58 @@ def test_what_failed_tells_its_attempts_and_can_be_retried_or_decided(graph: Gra
     assert shown["may_retry"]
     assert shown["decisions"] == ["skip", "complete"]
     assert shown["why"] is None
+
+
+def with_secret(**wishes: object) -> Graph:
+    document = mapping({"vpc::a": []}, "g3")
+    document["credentials"] = {"word": "s3cret"}
+    document["changes"][0] |= {"api_key": "$(credentials.word)", "size": "$(name)", "_attempts": 2} | wishes
+    return store.submit({**document, "name": "large"}, NOW, source="http")
+
+
+def test_what_was_sent_is_kept_of_an_attempt_that_failed_and_of_the_one_after(graph: Graph) -> None:
+    asked = with_secret()
+    nats = Nats()
+    nats.work()
+    nats.reply("vpc.create.demo.error", "vpc::a", "errored", service="g3", error="quota", id="v-1")
+    nats.now += timedelta(hours=1)
+    store.sweep(nats.now)
+    nats.work()
+    nats.reply("vpc.create.demo.done", "vpc::a", service="g3", id="v-2")
+
+    first, second = component_in_full(asked, "vpc::a")["attempts"]
+    assert (first["outcome"], second["outcome"]) == ("errored", "completed")
+    assert first["sent"] == second["sent"]
+    assert (first["sent"]["size"], first["sent"]["api_key"]) == ("large", MASK)
+    assert "id" not in first["sent"]
+    shown = panel(asked, Component.objects.changes().get(graph=asked))
+    assert "s3cret" not in str(shown)
+    assert '"size": "large"' in shown["attempts"][0]["sent"]
+
+
+def test_a_component_completed_at_its_first_attempt_costs_no_row_of_history(graph: Graph) -> None:
+    asked = with_secret()
+    nats = Nats()
+    nats.work()
+    nats.reply("vpc.create.demo.done", "vpc::a", service="g3")
+    [only] = component_in_full(asked, "vpc::a")["attempts"]
+    assert (only["outcome"], only["sent"], Attempt.objects.count()) == ("completed", None, 0)
+
+
+def test_the_attempt_that_runs_tells_what_was_sent(graph: Graph) -> None:
+    asked = with_secret()
+    Nats().work()
+    [only] = component_in_full(asked, "vpc::a")["attempts"]
+    assert (only["outcome"], only["sent"]["size"], only["sent"]["api_key"]) == ("running", "large", MASK)
+
+
+def test_of_what_was_given_up_on_it_is_kept_what_was_sent(graph: Graph) -> None:
+    asked = with_secret()
+    Nats().work()
+    store.cancel("g3", NOW, "ann")
+    store.cancel("g3", NOW, "ann")
+    [only] = component_in_full(asked, "vpc::a")["attempts"]
+    assert (only["outcome"], only["sent"]["size"]) == ("unknown", "large")
 
 
 def test_an_approval_asks_people(graph: Graph) -> None:

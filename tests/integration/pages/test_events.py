@@ -1,11 +1,14 @@
 """The stream of events over HTTP."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event as Signal
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import connection, connections, transaction
 from django.http import StreamingHttpResponse
 from django.test import AsyncClient
 from django.utils import timezone
@@ -13,9 +16,10 @@ from django.utils import timezone
 from scheduler_project import event_feed
 from scheduler_project.event_feed import DatabaseEventLog, EventFeed
 from scheduler_project.models import Event
-from scheduler_project.toolkit.events import NewEvent, record, settled_position
+from scheduler_project.toolkit.events import GapWatch, NewEvent, record, settled_position, subjects_after, writers
 
 pytestmark = pytest.mark.django_db(transaction=True)
+only_on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL tells who writes")
 
 
 def make_events(*subjects: str) -> list[int]:
@@ -104,3 +108,55 @@ def test_events_that_may_still_have_older_ones_uncommitted_are_not_settled() -> 
     make_events("graph:b1")
 
     assert settled_position(timezone.now()) == 0
+
+
+class Roll(Exception):
+    """Rolls a transaction back."""
+
+
+def one_that_comes_to_nothing() -> None:
+    with suppress(Roll), transaction.atomic():
+        make_events("graph:none")
+        raise Roll
+
+
+def looks(watch: GapWatch, *at_s: float) -> list[int]:
+    """How many events the watch passes on at each of these moments."""
+    found = []
+    for now_s in at_s:
+        known = writers()
+        found.append(watch.passed([one for one, _ in subjects_after(watch.position, 100)], now_s, known))
+    return found
+
+
+@only_on_postgresql
+def test_events_behind_a_transaction_that_was_rolled_back_are_not_kept_waiting() -> None:
+    watch = GapWatch(max(make_events("graph:b1")), hold_s=60)
+    one_that_comes_to_nothing()
+    make_events("graph:b2")
+
+    assert looks(watch, 0, 1) == [0, 1]
+
+
+@only_on_postgresql
+def test_events_behind_a_transaction_that_may_still_commit_wait_for_it() -> None:
+    watch = GapWatch(max(make_events("graph:b1")), hold_s=60)
+    written, may_commit = Signal(), Signal()
+
+    def slow() -> None:
+        try:
+            with transaction.atomic():
+                make_events("graph:slow")
+                written.set()
+                assert may_commit.wait(30)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as threads:
+        commit = threads.submit(slow)
+        assert written.wait(30)
+        make_events("graph:b2")
+        assert looks(watch, 0, 1, 2, 30) == [0, 0, 0, 0]
+        may_commit.set()
+        commit.result(30)
+    assert looks(watch, 31) == [2]

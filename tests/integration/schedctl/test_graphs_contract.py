@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from graphs.core.cancelling import Told
+from graphs.models import Component, Graph
 from workers.testing import FakeAgents, Ran
 
 Run = Callable[..., Result]
@@ -92,6 +94,29 @@ def test_a_graph_is_cancelled(schedctl: Run, agents: FakeAgents, mapping: bytes)
     schedctl("graphs", "submit", "-", stdin=mapping)
     assert schedctl("graphs", "cancel", "g1").stdout == "g1 cancelling\n"
     assert "graph g1 cancelled" in schedctl("graphs", "watch", "g1").stdout
+
+
+def test_a_component_is_shown_with_what_was_sent(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:
+    agents.run = lambda order: Ran(exit_code=1)
+    schedctl("graphs", "submit", "--wait", "-", stdin=mapping)
+    component = Component.objects.changes().filter(state="errored").first()
+    assert component is not None
+
+    shown = schedctl("graphs", "get", "g1", component.component_id).stdout
+    assert "number|outcome" in shown.replace(" ", "")
+    assert "attempt 1 was sent" in shown
+    whole = json.loads(schedctl("graphs", "get", "-o", "json", "g1", component.component_id).stdout)
+    assert whole["attempts"][0]["sent"]["_component_id"] == component.component_id
+
+
+@pytest.mark.parametrize(("option", "told"), [("--tell", Told.EVERYBODY), ("--quietly", Told.NOBODY)])
+def test_a_cancel_tells_whom_its_option_says(
+    schedctl: Run, agents: FakeAgents, mapping: bytes, option: str, told: Told
+) -> None:
+    agents.run = lambda order: Ran(holds=True)
+    schedctl("graphs", "submit", "-", stdin=mapping)
+    assert schedctl("graphs", "cancel", option, "g1").exit_code == 0
+    assert Graph.objects.get().cancel_told == told
 
 
 def test_another_mapping_under_a_taken_id_is_a_conflict(schedctl: Run, agents: FakeAgents, mapping: bytes) -> None:

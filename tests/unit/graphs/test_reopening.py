@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphs.core.circuit import Limits, Silence, after_failures
+from graphs.core.circuit import Limits, Silence, after_failures, unanswered
 from graphs.core.policy import Policy
 from graphs.core.reopening import Past, resume, retry
 from graphs.core.why import Cause, Known, explain
@@ -84,6 +84,17 @@ def test_a_component_without_open_dependencies_says_what_holds_it_up(one: Known,
     assert explain("a", {"a": one}, {}, "the graph is paused").summary == summary
 
 
+def test_a_picture_that_is_cut_off_names_no_root_that_may_wait_for_something_outside() -> None:
+    known = {"a": Known("waiting", held=True), "b": Known("waiting", held=True), "c": Known("waiting", held=True)}
+    elsewhere = [Cause("z", "running", "")]
+    told = explain("c", known, {"c": ["b"], "b": ["a"]}, "", 3, elsewhere)
+    assert told.summary == "it waits for b (waiting); more than 3 components are in the way"
+    assert told.roots == tuple(elsewhere)
+
+    seen = {**known, "r": Known("errored", "boom")}
+    assert explain("c", seen, {"c": ["b", "r"], "b": ["a"]}, "", 3, elsewhere).roots == (Cause("r", "errored", "boom"),)
+
+
 def test_any_waits_for_nothing_more_once_one_is_completed() -> None:
     known = {"a": Known("completed"), "b": Known("running"), "c": Known("waiting", rule="any")}
     assert explain("c", known, {"c": ["a", "b"]}, "").nearest == ()
@@ -107,3 +118,10 @@ def test_the_breaker_can_be_turned_off() -> None:
 
 def test_a_policy_may_be_given_the_time_for_a_reply_apart() -> None:
     assert Policy(attempts=2).within(5).timeout_s == 5
+
+
+def test_only_what_was_sent_after_the_last_answer_counts_as_silence() -> None:
+    sends = [at(0), at(1), at(2)]
+    assert unanswered(sends, None) == 3
+    assert unanswered(sends, at(1)) == 1
+    assert unanswered(sends, at(5)) == 0

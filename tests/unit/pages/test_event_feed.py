@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scheduler_project import event_feed
 from scheduler_project.event_feed import EventFeed, Item
 from scheduler_project.sse import HEARTBEAT, HELLO, stream
-from scheduler_project.toolkit.events import GapWatch
+from scheduler_project.toolkit.events import GapWatch, Writers
 
 HEARTBEAT_S = 5.0
 
@@ -31,6 +31,9 @@ class ListLog:
 
     def settled_position(self) -> int:
         return self.settled if self.settled is not None else max((item.id for item in self.items), default=0)
+
+    def writers(self) -> Writers | None:
+        return None
 
     def after(self, position: int, subject: str, limit: int) -> list[Item]:
         if self.failures:
@@ -204,3 +207,42 @@ def test_whatever_the_gaps_every_visible_id_passes_once_and_in_order(ids: set[in
         passed += waiting[: watch.passed(waiting, now_s)]
 
     assert passed == sorted(ids)
+
+
+def test_a_gap_is_given_up_as_soon_as_all_are_over_that_wrote_when_it_was_seen() -> None:
+    watch = GapWatch(4, hold_s=60)
+    assert watch.passed([6], 0) == 0
+    assert watch.passed([6], 1, Writers(oldest=10, next=12)) == 0
+    assert watch.passed([6], 2, Writers(oldest=11, next=30)) == 0
+    assert watch.passed([6], 3, Writers(oldest=12, next=40)) == 1
+
+
+def test_where_nobody_writes_a_gap_is_given_up_at_the_second_look() -> None:
+    watch = GapWatch(4, hold_s=60)
+    assert watch.passed([6], 0, Writers(oldest=12, next=12)) == 0
+    assert watch.passed([6], 1, Writers(oldest=12, next=12)) == 1
+
+
+@given(st.lists(st.sampled_from(["begin", "commit", "roll back", "look"]), max_size=60), st.randoms())
+def test_whoever_commits_when_nothing_is_passed_over_that_comes_later(steps: list[str], random: Any) -> None:
+    watch, passed, now_s = GapWatch(0, hold_s=10**6), [], 0.0
+    number, running, visible = 1, dict[int, int](), list[int]()
+
+    def look() -> None:
+        known = Writers(min(running, default=number), number)
+        waiting = sorted(one for one in visible if one > watch.position)
+        passed.extend(waiting[: watch.passed(waiting, now_s, known)])
+
+    for step in [*steps, *["commit"] * 60, "look", "look"]:
+        now_s += 1
+        if step == "begin":
+            running[number] = number
+            number += 1
+        elif step == "look":
+            look()
+        elif running:
+            over = random.choice(sorted(running))
+            event = running.pop(over)
+            if step == "commit":
+                visible.append(event)
+    assert passed == sorted(visible)
