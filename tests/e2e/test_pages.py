@@ -1,6 +1,7 @@
 """The pages in a real browser: they are live, quiet in the console, and load nothing from elsewhere."""
 
 import os
+import re
 import signal
 from datetime import timedelta
 
@@ -53,6 +54,16 @@ def end_component(name: str, state: str, reason: str = "") -> None:
     Component.objects.filter(component_id=name).update(state=state, attempt=1, reason=reason)
     data = {"component": name, "state": state, "attempt": 1}
     record([NewEvent(f"component.{state}", "graph:b1", reason, data=data)], timezone.now())
+
+
+def test_who_has_a_name_and_a_password_comes_to_the_page_that_was_asked_for(site: Site) -> None:
+    site.page.context.clear_cookies()
+    page = site.open("/hosts/")
+    expect(page).to_have_url(re.compile("/login"))
+
+    site.fill_in_login()
+
+    expect(page).to_have_url(re.compile("/hosts/$"))
 
 
 def test_home_shows_a_change_without_being_loaded_again(site: Site) -> None:
