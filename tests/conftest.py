@@ -18,6 +18,7 @@ from kombu.transport.memory import Channel as MemoryChannel
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.certificates import Authority
+from tests.support.database import database_address
 from tests.support.nats import remove_streams
 from tests.support.processes import Processes
 from tests.support.servers import (
@@ -204,7 +205,4 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 @pytest.fixture
 def database_url(transactional_db: Any) -> str:
     """The address of the database of this test, for a process that must see the same rows."""
-    name = connection.settings_dict["NAME"]
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{name}"
-    return os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}"
+    return database_address()

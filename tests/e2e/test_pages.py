@@ -1,12 +1,13 @@
 """The pages in a real browser: they are live, quiet in the console, and load nothing from elsewhere."""
 
 import os
+import re
 import signal
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from graphs.models import Component, Edge, Graph, Part
 from scheduler_project.toolkit.events import NewEvent, record
@@ -53,6 +54,16 @@ def end_component(name: str, state: str, reason: str = "") -> None:
     Component.objects.filter(component_id=name).update(state=state, attempt=1, reason=reason)
     data = {"component": name, "state": state, "attempt": 1}
     record([NewEvent(f"component.{state}", "graph:b1", reason, data=data)], timezone.now())
+
+
+def test_who_has_a_name_and_a_password_comes_to_the_page_that_was_asked_for(site: Site) -> None:
+    site.page.context.clear_cookies()
+    page = site.open("/hosts/")
+    expect(page).to_have_url(re.compile("/login"))
+
+    site.fill_in_login()
+
+    expect(page).to_have_url(re.compile("/hosts/$"))
 
 
 def test_home_shows_a_change_without_being_loaded_again(site: Site) -> None:
@@ -142,6 +153,28 @@ def test_what_the_api_refuses_is_told(site: Site, graph: Graph) -> None:
 
     expect(page.locator(".toast[data-tone=bad]")).to_contain_text("completed")
     site.faults.clear()  # the browser reports the refusal
+
+
+NEXT_EVENT = """async () => {
+  const names = performance.getEntriesByType("resource").map(({ name }) => name);
+  const { onEvent } = await import(names.find((name) => name.includes("scheduler/events")));
+  window.nextEvent = new Promise((resolve) => onEvent(resolve));
+}"""
+
+
+def test_what_happens_while_a_graph_is_first_fetched_is_drawn(site: Site, graph: Graph) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+    site.page.route("**/graphs/b1/drawing*", lambda route: held.append((route, route.fetch())))
+    page = site.open("/graphs/b1")
+    expect(page.locator("#live")).to_have_text("live")
+    page.evaluate(NEXT_EVENT)
+
+    end_component("vpc::main", "completed")
+    page.evaluate("window.nextEvent")
+    route, as_it_was = held.pop()
+    route.fulfill(response=as_it_was)
+
+    expect(page.locator(".key[data-state=completed]")).to_have_text("completed 1")
 
 
 def test_the_stream_goes_on_after_the_web_process_was_started_again(site: Site, graph: Graph) -> None:

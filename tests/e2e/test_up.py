@@ -1,10 +1,11 @@
-"""What a newcomer gets from one command."""
+"""What a newcomer gets from one command, and what is left when it is told to stop: its state, and nothing else."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scheduler_project.up import ports
@@ -13,6 +14,11 @@ from tests.support.system import DEMO_INSTANCES, System
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.timeout(900)
+PICTURES = {
+    f"{page}{scheme}.png"
+    for page in ("home", "graph", "time", "topology", "hosts", "command", "admin")
+    for scheme in ("", "-dark")
+}
 
 
 def test_ready_means_that_the_whole_demo_works(system: System) -> None:
@@ -135,3 +141,33 @@ def test_machines_are_told_by_json_lines(system: System) -> None:
     kinds = [json.loads(line)["event"] for line in system.process.output.splitlines()]
 
     assert kinds.index("addresses") < kinds.index("ready")
+
+
+def test_pictures_are_taken_of_quiet_pages_only(system: System, chromium: str, tmp_path: Path) -> None:
+    argv = [sys.executable, "tools/screenshots", f"http://127.0.0.1:{system.port}", "--into", str(tmp_path)]
+
+    taken = subprocess.run(argv, cwd=ROOT, env=system.env, capture_output=True, text=True, timeout=110, check=False)
+
+    assert (taken.returncode, taken.stderr) == (0, "")
+    assert {picture.name for picture in tmp_path.iterdir()} == PICTURES
+
+
+def test_after_ctrl_c_nothing_is_left_and_a_second_start_finds_its_state(system: System) -> None:
+    pids = {process.pid for process in system.processes()}
+    used = {
+        connection.laddr.port
+        for process in system.processes()
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+    exit_code = system.stop()
+
+    assert exit_code == 0
+    assert system.processes() == []
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert all(ports.is_free(port) for port in used)
+    system.start()
+    wait_until(lambda: sum(event["event"] == "ready" for event in system.events()) == 2, 120, what="ready again")
+    system.wait_instances_run()
+    assert len(system.server_processes()) == DEMO_INSTANCES

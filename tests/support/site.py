@@ -2,12 +2,34 @@
 
 from dataclasses import dataclass, field
 
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
 from playwright.sync_api import ConsoleMessage, Page, Request, Response
 
 from tests.support.processes import Process
+from tests.support.servers import accepts
 
 NAME = "ada"
 PASSWORD = "a password for tests"
+
+
+@dataclass(frozen=True)
+class Web:
+    """A web process, which tests may end and start again."""
+
+    process: Process
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_ready(self) -> None:
+        """Returns once it takes requests; starts it again where it has ended."""
+        if not self.process.alive:
+            self.process.start()
+        self.process.wait_for(lambda: accepts(self.port), what="the web process to take requests")
 
 
 @dataclass
@@ -41,8 +63,14 @@ class Site:
         self.page.goto(self.address + path)
         return self.page
 
-    def log_in(self) -> None:
-        self.open("/login")
+    def log_in_as(self, user: User) -> None:
+        """The browser gets the cookie that logging in would have given it."""
+        client = Client()
+        client.force_login(user)
+        session = client.cookies[settings.SESSION_COOKIE_NAME].value
+        self.page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": self.address}])
+
+    def fill_in_login(self) -> None:
         self.page.get_by_label("Name").fill(NAME)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Log in").click()

@@ -54,8 +54,9 @@ export class Picture {
     return this.groups.has(id);
   }
 
-  /** A component became `after`; it was in the state `before`. */
+  /** A component became `after`; it was in the state `before`. Before the first drawing there is nothing to change. */
   update(before, after) {
+    if (!this.components.has(after.id)) return;
     const group = this.groups.get(this.of.get(after.id));
     if (group && before !== after.state) {
       group.counts[before] -= 1;

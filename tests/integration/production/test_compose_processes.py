@@ -6,6 +6,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -127,8 +128,9 @@ def test_the_command_of_nats_answers_its_health_check(tmp_path: Path) -> None:
         url = service.health[-1]
 
         def healthy() -> bool:
-            with urllib.request.urlopen(url, timeout=5) as response:
+            with suppress(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=5) as response:
                 return bool(response.status == 200)
+            return False
 
         server.wait_for(lambda: accepts(http_port))
         server.wait_for(healthy)
