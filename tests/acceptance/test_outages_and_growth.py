@@ -19,11 +19,11 @@ import pytest
 import redis
 from celery import Celery
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.utils import timezone
 
 from scheduler_project.models import ApiToken, Lease
 from scheduler_project.toolkit import access
-from scheduler_project.toolkit.bulk import insert_rows
 from scheduler_project.toolkit.http import encode_cursor
 from tests.conftest import running
 from tests.support.fleet import Fleet, fleet
@@ -41,6 +41,13 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 QUICK_S = 3.0
 LISTED = 100_000
 RECONNECTS = 2_000
+LONG_AGO = "01700000-0000-7000-8000-000000000000"
+COPIES = """
+    INSERT INTO workers_command (id, {others})
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < %s)
+    SELECT '01700000-0000-7000-8000-' || substr(cast(1000000000000 + n AS text), 2), {others}
+    FROM workers_command, numbers WHERE id = %s
+"""
 MEGABYTE = 1 << 20
 KEYS_MAX_PER_HOST = 4  # its queue, and how that is found
 GROWTH_MAX_HELD = 5  # connections are pooled; a leak would be of hundreds
@@ -144,6 +151,7 @@ def system(processes: Processes, valkey_server: ValkeyServer, database_url: str)
         yield started
 
 
+@pytest.mark.once
 def test_10_etcd_goes_away_and_nothing_stops_the_probe_says_so_and_all_is_caught_up(
     system: Fleet, token: str, processes: Processes, etcd: EtcdServer, database_url: str
 ) -> None:
@@ -202,6 +210,7 @@ def test_10_without_its_database_the_api_says_503_at_once_and_recovers_without_a
     assert web.process.alive
 
 
+@pytest.mark.once
 def test_10_without_its_broker_work_is_accepted_at_once_and_carried_out_when_it_is_back(
     processes: Processes, token: str, broker: ValkeyServer, database_url: str
 ) -> None:
@@ -259,13 +268,15 @@ def walk(web: Web, cursor: str, pages: int) -> list[Answer]:
 
 def many_ended(count: int) -> str:
     """So many commands that ended years ago, and one that has just been submitted, whose id is returned."""
-    (fresh,) = store.submit([NewCommand(argv=["echo", "hello"])], timezone.now())
-    fields = {field.attname: getattr(fresh, field.attname) for field in Command._meta.concrete_fields}
-    ended = fields | {"state": "done", "exit_code": 0, "ended_at": timezone.now() - timedelta(days=400)}
-    ended |= {"remind_at": None, "start_by": None}
-    for start in range(0, count, 10_000):
-        numbers = range(start, start + 10_000)
-        insert_rows([Command(**ended | {"id": f"01700000-{n >> 16:04x}-7000-8000-{n:012x}"}) for n in numbers])
+    ended, fresh = store.submit([NewCommand(argv=["echo", "hello"])] * 2, timezone.now())
+    then = timezone.now() - timedelta(days=400)
+    Command.objects.filter(id=ended.id).update(
+        id=LONG_AGO, state="done", exit_code=0, ended_at=then, remind_at=None, start_by=None
+    )
+    columns = [connection.ops.quote_name(str(field.column)) for field in Command._meta.concrete_fields]
+    with connection.cursor() as cursor:
+        others = ", ".join(name for name in columns if name != '"id"')
+        cursor.execute(COPIES.format(others=others), [count - 1, LONG_AGO])
     return fresh.id
 
 
@@ -273,6 +284,7 @@ def memory_of(process: Process) -> int:
     return psutil.Process(process.pid).memory_info().rss
 
 
+@pytest.mark.once
 def test_13_two_thousand_reconnects_leave_nothing_behind_in_control_or_broker(
     processes: Processes, valkey_server: ValkeyServer, database_url: str
 ) -> None:
