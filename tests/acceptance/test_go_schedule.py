@@ -71,6 +71,7 @@ def alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.once
 def test_01_both_tables_have_the_original_columns_and_more_only_in_wide_mode(
     system: Fleet, schedctl: Schedctl, tmp_path: Path
 ) -> None:
@@ -188,6 +189,7 @@ def test_07_every_way_to_end_and_every_kind_of_output_is_told_faithfully(system:
     assert store.output_of(large.id, "stdout") == bytes(large.output_limit_bytes)
 
 
+@pytest.mark.once
 def test_08_a_restarted_worker_keeps_its_id_and_reports_what_was_in_flight(system: Fleet, tmp_path: Path) -> None:
     system.join("host-a")
     before = system.wait_connected("host-a")
@@ -241,6 +243,7 @@ def test_09_a_killed_control_worker_loses_nothing_and_another_goes_on(system: Fl
     assert_each_ran_once(system.wait_settled(ids, timeout_s=300), ran)
 
 
+@pytest.mark.once
 def test_14_the_benchmark_tells_its_figures_in_one_run() -> None:
     done = subprocess.run(
         [sys.executable, "benchmarks/commands.py", "--count", "100", "--backlog", "1000"],

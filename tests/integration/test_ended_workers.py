@@ -1,5 +1,7 @@
 """Workers that cannot go on end by themselves, in order and as failed, so that their supervisor starts them afresh."""
 
+import pytest
+
 from tests.support.processes import Process, Processes
 from tests.support.servers import EtcdServer, NatsServer, ValkeyServer
 from tests.support.trust import any_token
@@ -34,6 +36,7 @@ def test_an_agent(processes: Processes, valkey_server: ValkeyServer) -> None:
     assert "reporter.failed" in agent.output
 
 
+@pytest.mark.once
 def test_the_etcd_bridge(
     processes: Processes, valkey_server: ValkeyServer, etcd_server: EtcdServer, database_url: str
 ) -> None:
@@ -45,6 +48,7 @@ def test_the_etcd_bridge(
     assert "etcd.bridge_failed" in bridge.output
 
 
+@pytest.mark.once
 def test_the_nats_bridge(
     processes: Processes, valkey_server: ValkeyServer, nats_server: NatsServer, database_url: str
 ) -> None:

@@ -271,6 +271,7 @@ def assert_told(verb: str, exit_code: int, complaint: str) -> None:
     forget()
 
 
+@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 @settings(max_examples=BY_SCHEDCTL, **MIXED)
 @given(body=bad_bodies, verb=st.sampled_from(VERBS))
@@ -282,6 +283,7 @@ def test_by_schedctl_each_ends_with_a_reason_and_an_exit_code(
     assert_told(verb, result.exit_code, result.stderr)
 
 
+@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 @settings(max_examples=BY_A_PROCESS, **MIXED)
 @given(body=bad_bodies, verb=st.sampled_from(VERBS))

@@ -91,6 +91,7 @@ def test_an_agent_refuses_them_and_lives_on(broker: Server, processes: Processes
     assert not (tmp_path / "trace").exists()
 
 
+@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 def test_control_refuses_them_and_lives_on(
     broker: Server, processes: Processes, database_url: str, tmp_path: Path

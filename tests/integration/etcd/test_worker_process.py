@@ -104,6 +104,7 @@ def test_an_outsiders_task_is_run_once_with_two_bridges_also_when_the_leading_on
     assert outsider.keys("worker_") == outsider.keys("live_") == [worker.id]
 
 
+@pytest.mark.once
 @pytest.mark.timeout(180)
 def test_work_goes_on_without_etcd_which_is_caught_up_and_filled_again_when_it_is_wiped(
     system: System, outsider: Outsider, etcd_server: EtcdServer
@@ -124,6 +125,7 @@ def test_work_goes_on_without_etcd_which_is_caught_up_and_filled_again_when_it_i
     wait_until(lambda: outsider.keys("live_") == [Worker.objects.get().id], 20, what="the worker's key")
 
 
+@pytest.mark.once
 def test_a_bridge_without_an_address_ends_and_says_what_to_set(
     valkey_server: ValkeyServer, database_url: str, processes: Processes
 ) -> None:

@@ -63,6 +63,7 @@ def start_system(processes: Processes, broker_url: str, **variables: str) -> Pro
     return worker
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("broker", "with_results"), [("valkey", True), ("rabbitmq", True), ("rabbitmq", False)])
 def test_tasks_are_carried_out_and_each_settles_its_own_component(
     broker: str,

@@ -259,6 +259,7 @@ def test_a_server_that_speaks_no_tls_is_not_talked_to_in_clear(far_end: FarEnd) 
         fetch(Request("GET", f"https://{far_end.host}/", verify=False), 10)
 
 
+@pytest.mark.once
 @pytest.mark.timeout(90)
 def test_a_worker_of_the_queue_http_carries_calls_out(
     far_end: FarEnd, database_url: str, valkey_server: Any, processes: Processes

@@ -38,6 +38,7 @@ def test_nobody_listening_is_not_healthy() -> None:
     assert not healthy(f"http://127.0.0.1:{free_port()}/healthz")
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("transactional_db")
 def test_a_worker_touches_its_file_again_once_its_broker_is_back(
     processes: Processes, tmp_path: Path, database_url: str

@@ -20,6 +20,7 @@ def agent(processes: Processes, broker_url: str, folder: Path) -> Process:
     return processes.worker(HOST, broker_url, SCHEDULER_DATA_DIR=str(folder), SCHEDULER_HEARTBEAT_INTERVAL_S="0.5")
 
 
+@pytest.mark.once
 def test_one_that_was_frozen_while_a_copy_of_it_was_started_says_why_and_ends(
     database_url: str, processes: Processes, valkey_server: ValkeyServer, tmp_path: Path
 ) -> None:
