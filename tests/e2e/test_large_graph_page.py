@@ -1,7 +1,7 @@
 """The page of a graph of 2,000 components: soon there, soon true, and never stuck.
 
 The bounds are those of a quiet machine. A browser that takes longer than a quiet one for a fixed loop of its own,
-measured just before, is given as much longer for the page.
+measured just before and just after, is given as much longer for the page.
 """
 
 import time
@@ -132,6 +132,7 @@ def test_a_live_page_of_two_thousand_is_there_at_once_and_never_stuck(
     move("running", range(100))
     expect(page.locator(".key[data-state=running]")).to_have_text("running 100")
     long_ms = max(page.evaluate("longTasks"), default=0)
+    times = max(times, slower(site.open("/api/v1/docs")))
 
     told = {"slower": times, "painted": painted_ms, "drawn": drawn_ms, "single": max(single_ms), "burst": burst_ms}
     for name, value in {**told, "long task": long_ms}.items():
