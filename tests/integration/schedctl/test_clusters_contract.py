@@ -26,7 +26,7 @@ def test_the_example_is_planned_applied_and_settles(schedctl: Run, agents: FakeA
 def test_apply_wait_tells_why_it_waited_in_vain(schedctl: Run, agents: FakeAgents) -> None:
     for host in ("host-a", "host-b"):
         agents.stop(host, timezone.now())
-    result = schedctl("clusters", "apply", "--wait", "200ms", EXAMPLE)
+    result = schedctl("clusters", "apply", "--wait", "1s", EXAMPLE)
     assert (result.exit_code, "  web: 0 of 3 run: 3 of 3 tasks wait for a host" in result.stderr) == (124, True)
 
 
