@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from graphs.models import Component, Edge, Graph, Part
 from scheduler_project.toolkit.events import NewEvent, record
@@ -153,6 +153,28 @@ def test_what_the_api_refuses_is_told(site: Site, graph: Graph) -> None:
 
     expect(page.locator(".toast[data-tone=bad]")).to_contain_text("completed")
     site.faults.clear()  # the browser reports the refusal
+
+
+NEXT_EVENT = """async () => {
+  const names = performance.getEntriesByType("resource").map(({ name }) => name);
+  const { onEvent } = await import(names.find((name) => name.includes("scheduler/events")));
+  window.nextEvent = new Promise((resolve) => onEvent(resolve));
+}"""
+
+
+def test_what_happens_while_a_graph_is_first_fetched_is_drawn(site: Site, graph: Graph) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+    site.page.route("**/graphs/b1/drawing*", lambda route: held.append((route, route.fetch())))
+    page = site.open("/graphs/b1")
+    expect(page.locator("#live")).to_have_text("live")
+    page.evaluate(NEXT_EVENT)
+
+    end_component("vpc::main", "completed")
+    page.evaluate("window.nextEvent")
+    route, as_it_was = held.pop()
+    route.fulfill(response=as_it_was)
+
+    expect(page.locator(".key[data-state=completed]")).to_have_text("completed 1")
 
 
 def test_the_stream_goes_on_after_the_web_process_was_started_again(site: Site, graph: Graph) -> None:
