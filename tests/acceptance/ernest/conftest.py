@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from graphs.bridge.loop import Bridge, make_bridge
+from tests.support.bridges import NewBridge, bridges_at_work
 from tests.support.ernest import Ernest
-from tests.support.wait import wait_until
 from workers.links.nats import NatsLink
 
-NewBridge = Callable[[], Bridge]
 NewListener = Callable[..., NatsLink]
 
 
@@ -24,18 +22,8 @@ def ernest() -> Ernest:
 def new_bridge(nats_server: Any, settings: Any) -> Iterator[NewBridge]:
     """Starts bridges on the real server, connected."""
     settings.NATS_URI = nats_server.url
-    bridges: list[Bridge] = []
-
-    def make() -> Bridge:
-        bridge = make_bridge()
-        bridges.append(bridge)
-        bridge.start()
-        wait_until(lambda: bridge.connected, what="the bridge's connection")
-        return bridge
-
-    yield make
-    for bridge in bridges:
-        bridge.stop()
+    with bridges_at_work() as start:
+        yield start
 
 
 @pytest.fixture

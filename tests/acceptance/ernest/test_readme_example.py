@@ -8,7 +8,8 @@ import pytest
 
 from graphs import store
 from graphs.models import Component, Graph
-from tests.acceptance.ernest.conftest import NewBridge, NewListener
+from tests.acceptance.ernest.conftest import NewListener
+from tests.support.bridges import NewBridge
 from tests.support.ernest import Ernest, hear
 from tests.support.wait import wait_until
 from workers.links.backlog import Message

@@ -14,7 +14,8 @@ from graphs import store
 from graphs.export import mapping
 from graphs.models import Component, Graph
 from scheduler_project.models import Event
-from tests.acceptance.ernest.conftest import NewBridge, NewListener
+from tests.acceptance.ernest.conftest import NewListener
+from tests.support.bridges import NewBridge
 from tests.support.ernest import Ernest, build, change, hear, states
 from tests.support.wait import wait_until
 from workers.links.backlog import Message

@@ -21,7 +21,8 @@ from graphs.core.document import parse
 from graphs.core.order import levels
 from graphs.models import Component, Edge, Graph
 from scheduler_project.models import Event
-from tests.acceptance.ernest.conftest import NewBridge, NewListener
+from tests.acceptance.ernest.conftest import NewListener
+from tests.support.bridges import NewBridge
 from tests.support.ernest import Ernest, build, change, hear, states
 from tests.support.wait import wait_until
 from workers.links import nats

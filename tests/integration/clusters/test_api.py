@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from clusters.models import Cluster, Service, Task, TaskDefinition
+from tests.support.clients import client_of
 
 from .conftest import System, definition, document
 
@@ -20,14 +20,6 @@ def running(system: System) -> System:
     system.apply(document())
     system.ticks(2)
     return system
-
-
-def client_of(role: str, **fields: Any) -> Client:
-    user = User.objects.create_user(role, **fields)
-    user.groups.add(Group.objects.get_or_create(name=role)[0])
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def post(client: Client, path: str, body: Any) -> Any:

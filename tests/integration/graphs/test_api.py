@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
@@ -14,18 +13,11 @@ from graphs import store
 from graphs.models import Component, Graph
 from graphs.timeline import timeline
 from tests.integration.graphs.mappings import mapping
+from tests.support.clients import client_of
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "graph.json"
 JSON = "application/json"
 pytestmark = pytest.mark.django_db
-
-
-def client_of(role: str) -> Client:
-    user = User.objects.create_user(role)
-    user.groups.add(Group.objects.get_or_create(name=role)[0])
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

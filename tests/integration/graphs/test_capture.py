@@ -2,26 +2,26 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from graphs import store
-from graphs.bridge.loop import GROUP, STREAM, Bridge, capture, make_bridge
+from graphs.bridge.loop import GROUP, STREAM, capture
 from graphs.core.words import START_SUBJECTS
 from graphs.models import Component, Graph
 from scheduler_project.models import Event
 from scheduler_project.readiness import check_nats
 from tests.integration.graphs.mappings import mapping
+from tests.support.bridges import NewBridge, bridges_at_work
 from tests.support.nats import remove_streams, stream_messages
 from tests.support.wait import wait_until
 from workers.links.backlog import Message
 from workers.links.nats import NatsLink
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(90)]
-NewBridge = Callable[[], Bridge]
 BURST = 70_000
 LARGE_BURST = 80
 LARGE_BYTES = 900_000
@@ -47,18 +47,8 @@ def streaming(nats_server: Any, settings: Any) -> Any:
 @pytest.fixture
 def new_bridge() -> Iterator[NewBridge]:
     """Starts bridges, connected."""
-    bridges: list[Bridge] = []
-
-    def make() -> Bridge:
-        bridge = make_bridge()
-        bridges.append(bridge)
-        bridge.start()
-        wait_until(lambda: bridge.connected, what="the bridge's connection")
-        return bridge
-
-    yield make
-    for bridge in bridges:
-        bridge.stop()
+    with bridges_at_work() as start:
+        yield start
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
@@ -11,18 +10,11 @@ from graphs import store
 from graphs.models import Circuit, Component
 from tests.integration.graphs.mappings import mapping
 from tests.integration.graphs.test_bridge_on_loopback import NOW, Nats
+from tests.support.clients import client_of
 
 pytestmark = pytest.mark.django_db
 ROOT = "/api/v1/graphs/b1"
 A = f"{ROOT}/components/vpc::a"
-
-
-def client_of(role: str) -> Client:
-    user = User.objects.create_user(role)
-    user.groups.add(Group.objects.get_or_create(name=role)[0])
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
 from clusters.models import Cluster, Service, Task, TaskDefinition
 from scheduler_project.models import Event
+from tests.support.clients import client_of
 
 pytestmark = pytest.mark.django_db
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "cluster.yml"
@@ -28,14 +28,6 @@ def apply(*arguments: str) -> tuple[int, list[str], list[str]]:
         code = error.returncode
         err.write(str(error))
     return code, out.getvalue().splitlines(), err.getvalue().splitlines()
-
-
-def client_of(role: str) -> Client:
-    user = User.objects.create_user(role)
-    user.groups.add(Group.objects.get_or_create(name=role)[0])
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def post(client: Client, text: str, query: str = "") -> Any:

@@ -1,10 +1,10 @@
 """Arrays over HTTP: how far they are, and cancelled at once."""
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
+from tests.support.clients import client_of
 from workers import store
 from workers.core.commands import NewCommand
 from workers.models import Command
@@ -17,14 +17,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def operator() -> Client:
     return client_of("operator")
-
-
-def client_of(role: str) -> Client:
-    user = User.objects.create_user(role)
-    user.groups.add(Group.objects.get_or_create(name=role)[0])
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
