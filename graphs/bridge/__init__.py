@@ -30,7 +30,7 @@ class BridgeStep(bootsteps.StartStopStep):
         bridge = make_bridge(on_failure=end_worker)
         bridge.start()
         _running.append(bridge)
-        for service in services():
+        for service in services(on_failure=end_worker):
             service.start()
             _services.append(service)
 

@@ -34,6 +34,7 @@ from graphs.bridge.mirroring import Mirror, make_mirror
 from graphs.bridge.posted import MARK_WITHIN_S, Posted
 from graphs.bridge.presence import Presence
 from graphs.bridge.serving import StoreService, make_store_service
+from graphs.bridge.thread import IDLE_S, LinkThread
 from graphs.core.document import parse
 from graphs.core.replies import Reply, UnreadableReply, read_reply
 from graphs.core.values import parse_json
@@ -56,9 +57,7 @@ REPLY_SUBJECTS = ("*.*.*.done", "*.*.*.error")
 PROGRESS_SUBJECTS = (f"*.*.*{PROGRESS_ENDING}",)
 """Signs of life are heard, not captured: one that is lost is followed by another."""
 BATCH = 500
-IDLE_S = 1.0
 DATABASE_WAIT_S = 1.0
-STOP_S = 10.0
 
 
 def make_bridge(on_failure: Callable[[], None] = lambda: None) -> "Bridge":
@@ -78,11 +77,11 @@ def starts() -> tuple[str, ...]:
     return () if settings.GRAPH_STORE == "store" else START_SUBJECTS
 
 
-def services() -> Sequence[StoreService | Mirror]:
-    """What this process does beside bridging."""
+def services(on_failure: Callable[[], None] = lambda: None) -> Sequence[StoreService | Mirror]:
+    """What this process does beside bridging; `on_failure` is called when one of them cannot go on."""
     if settings.GRAPH_STORE == "external":
-        return [make_mirror()]
-    return [make_store_service()] if settings.GRAPH_STORE in ("served", "store") else []
+        return [make_mirror(on_failure)]
+    return [make_store_service(on_failure)] if settings.GRAPH_STORE in ("served", "store") else []
 
 
 def capture() -> Capture:
@@ -97,62 +96,34 @@ def capture() -> Capture:
     )
 
 
-class Bridge:
+class Bridge(LinkThread):
     """One thread between a link and the store."""
+
+    name = "graphs-bridge"
+    batch = BATCH
 
     def __init__(
         self, link: Link, clock: Callable[[], datetime] = timezone.now, on_failure: Callable[[], None] = lambda: None
     ) -> None:
-        self._link = link
+        super().__init__(link, on_failure)
         self._clock = clock
-        self._on_failure = on_failure
         self._presence = Presence()
         self._posted = Posted()
         self._told_cancels_s = 0.0
         self._asked = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self.run, name="graphs-bridge", daemon=True)
-
-    @property
-    def connected(self) -> bool:
-        """Whether NATS is reached now."""
-        return self._link.connected
-
-    def start(self) -> None:
-        """Connects and works in the background; returns at once."""
-        self._link.start()
-        self._thread.start()
 
     def wake(self) -> None:
         """Lets the bridge look for what is ready and what has ended, now."""
         self._asked.set()
         self._link.wake()
 
-    def stop(self) -> None:
-        """Leaves the queue group, finishes what was received, and closes the link."""
-        self._link.stop_receiving()
-        self._stopping.set()
-        self._link.wake()
-        self._thread.join(STOP_S)
-        self._link.stop()
-
-    def run(self) -> None:
-        """Works until stopped and nothing received is left. A fault of our own is logged and told to `on_failure`."""
-        try:
-            while (messages := self._link.take(BATCH, self._patience_s())) or not self._stopping.is_set():
-                self._until_stored(messages)
-            self._mark_sent()
-        except Exception:
-            log.exception("bridge.failed")
-            self._on_failure()
-        finally:
-            connection.close()
-
-    def _patience_s(self) -> float:
+    @property
+    def patience_s(self) -> float:
         """What is sent is marked so when no reply has made that needless at once."""
         return MARK_WITHIN_S if self._posted else IDLE_S
 
-    def _until_stored(self, messages: Sequence[Message]) -> None:
+    def work(self, messages: Sequence[Message]) -> None:
+        """Works on messages until the database has what they say."""
         while True:
             try:
                 self.handle(messages)
@@ -164,6 +135,10 @@ class Bridge:
                     return
             else:
                 return
+
+    def finish(self) -> None:
+        """Nothing that was sent is left unmarked."""
+        self._mark_sent()
 
     def handle(self, messages: Sequence[Message]) -> None:
         """Settles replies, starts graphs, sends what that sets free and announces ends.

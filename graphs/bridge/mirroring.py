@@ -45,17 +45,20 @@ class Asker(Protocol):
     def stop(self) -> None: ...
 
 
-def make_mirror() -> "Mirror":
-    """The mirror on the server of `NATS_URI`."""
-    return Mirror(server.link((), "scheduler-mirror", "scheduler-mirror"))
+def make_mirror(on_failure: Callable[[], None] = lambda: None) -> "Mirror":
+    """The mirror on the server of `NATS_URI`; `on_failure` is called when it cannot go on."""
+    return Mirror(server.link((), "scheduler-mirror", "scheduler-mirror"), on_failure=on_failure)
 
 
 class Mirror:
     """One thread that tells the store what is new."""
 
-    def __init__(self, link: Asker, clock: Callable[[], datetime] = timezone.now) -> None:
+    def __init__(
+        self, link: Asker, clock: Callable[[], datetime] = timezone.now, on_failure: Callable[[], None] = lambda: None
+    ) -> None:
         self._link = link
         self._clock = clock
+        self._on_failure = on_failure
         self._holder = f"{os.uname().nodename}:{uuid.uuid4().hex[:8]}"
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="graphs-mirror", daemon=True)
@@ -72,18 +75,25 @@ class Mirror:
         self._link.stop()
 
     def run(self) -> None:
-        """Works until stopped."""
-        while not self._stopping.wait(LOOK_EVERY_S):
-            try:
-                self.tell()
-            except DatabaseError as error:
-                log.warning("mirror.database_away reason=%s", error)
-                connection.close()
+        """Works until stopped. A fault of our own is logged and told to `on_failure`."""
         try:
+            while not self._stopping.wait(LOOK_EVERY_S):
+                self._tell_if_possible()
             leases.release(LEASE, self._holder, self._clock())
         except DatabaseError as error:
             log.warning("mirror.keeps its lease until it ends: %s", error)
-        connection.close()
+        except Exception:
+            log.exception("mirror.failed")
+            self._on_failure()
+        finally:
+            connection.close()
+
+    def _tell_if_possible(self) -> None:
+        try:
+            self.tell()
+        except DatabaseError as error:
+            log.warning("mirror.database_away reason=%s", error)
+            connection.close()
 
     def tell(self) -> None:
         """Tells the store what it has not been told, where this bridge is the one that does."""

@@ -5,7 +5,6 @@ Invariant: a setter that was answered with an empty body is committed; what fail
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,6 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from graphs.bridge import server
+from graphs.bridge.thread import LinkThread
 from graphs.core.environments import Refused
 from graphs.core.mappings import NoSuchChange
 from graphs.core.values import parse_json, value_faults
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 GROUP = "scheduler-store"
 BATCH = 100
-IDLE_S = 1.0
-STOP_S = 10.0
 ENDS = tuple(f"{subject}.{end}" for subject in START_SUBJECTS for end in ("done", "error"))
 Document = Mapping[str, Any]
 Handler = Callable[[Document, datetime], Any]
@@ -118,45 +116,22 @@ def _body(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def make_store_service() -> "StoreService":
-    """The service on the server of `NATS_URI`."""
-    return StoreService(server.link((*HANDLERS, *ENDS), GROUP, "scheduler-store"))
+def make_store_service(on_failure: Callable[[], None] = lambda: None) -> "StoreService":
+    """The service on the server of `NATS_URI`; `on_failure` is called when it cannot go on."""
+    return StoreService(server.link((*HANDLERS, *ENDS), GROUP, "scheduler-store"), on_failure=on_failure)
 
 
-class StoreService:
+class StoreService(LinkThread):
     """One thread that answers; any number of them share the requests."""
 
-    def __init__(self, link: Link, clock: Callable[[], datetime] = timezone.now) -> None:
-        self._link = link
+    name = "graphs-store"
+    batch = BATCH
+
+    def __init__(
+        self, link: Link, clock: Callable[[], datetime] = timezone.now, on_failure: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__(link, on_failure)
         self._clock = clock
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self.run, name="graphs-store", daemon=True)
-
-    @property
-    def connected(self) -> bool:
-        """Whether requests are heard now."""
-        return self._link.connected
-
-    def start(self) -> None:
-        """Answers in the background; returns at once."""
-        self._link.start()
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Leaves the queue group, answers what was received, and closes the link."""
-        self._link.stop_receiving()
-        self._stopping.set()
-        self._link.wake()
-        self._thread.join(STOP_S)
-        self._link.stop()
-
-    def run(self) -> None:
-        """Works until stopped and nothing received is left."""
-        try:
-            while (messages := self._link.take(BATCH, IDLE_S)) or not self._stopping.is_set():
-                self.handle(messages)
-        finally:
-            connection.close()
 
     def handle(self, messages: Sequence[Message]) -> None:
         """Answers requests, and notes the ends of builds."""

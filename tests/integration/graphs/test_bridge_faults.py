@@ -4,15 +4,16 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.db import DataError, OperationalError
 
 from graphs import bridge as worker_side
 from graphs import export, store
-from graphs.bridge import loop
+from graphs.bridge import loop, mirroring
 from graphs.bridge.loop import GROUP, REPLY_SUBJECTS, Bridge
+from graphs.bridge.serving import StoreService
 from graphs.core.words import START_SUBJECTS
 from graphs.models import Component, Graph
 from graphs.store.hints import hint
@@ -174,3 +175,31 @@ def test_a_full_backlog_says_so() -> None:
     backlog = Backlog(1)
     assert [backlog.offer(Message("a", b"")) for _ in range(2)] == [True, False]
     assert backlog.take(5, 0.01) == [Message("a", b"")]
+
+
+def broken(*_: object) -> Any:
+    raise RuntimeError("a fault of our own")
+
+
+def test_a_store_that_cannot_go_on_says_so_and_ends_its_worker(
+    server: LoopbackServer, failed: threading.Event, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = StoreService(LoopbackLink(server, ["build.get"], "g"), on_failure=failed.set)
+    monkeypatch.setattr(service, "handle", broken)
+    service.start()
+    server.publish(Message("build.get", b"{}", "inbox.1"))
+    assert failed.wait(10)
+    service.stop()
+    assert "bridge.failed thread=graphs-store" in caplog.text
+
+
+def test_a_mirror_that_cannot_go_on_says_so_and_ends_its_worker(
+    server: LoopbackServer, failed: threading.Event, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirroring, "LOOK_EVERY_S", 0.01)
+    mirror = mirroring.Mirror(cast(Any, LoopbackLink(server, [], "g")), on_failure=failed.set)
+    monkeypatch.setattr(mirror, "tell", broken)
+    mirror.start()
+    assert failed.wait(10)
+    mirror.stop()
+    assert "mirror.failed" in caplog.text
