@@ -5,13 +5,14 @@ Invariant: a command is sent under an attempt that its row already carries when 
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from random import random
 
 from django.db import connection, transaction
 from django.db.models import Count, Q
+from msgspec.structs import replace
 
 from scheduler_project.toolkit import events
 from scheduler_project.toolkit.bulk import update_rows
