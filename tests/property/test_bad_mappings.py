@@ -22,7 +22,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graphs.bridge.loop import GROUP, REPLY_SUBJECTS, Bridge, make_bridge
+from graphs.bridge.loop import GROUP, REPLY_SUBJECTS, STREAM, Bridge, make_bridge
 from graphs.core.document import parse
 from graphs.core.values import parse_json
 from graphs.core.words import START_SUBJECTS
@@ -33,6 +33,7 @@ from scheduler_project.asgi import django_application
 from scheduler_project.models import ApiToken
 from scheduler_project.toolkit import access
 from tests.support.bad_mappings import HUGE, as_text, bad_bodies, odd_values
+from tests.support.nats import stream_messages
 from tests.support.processes import ROOT, clean_environment
 from tests.support.wait import wait_until
 from workers.links.backlog import Message
@@ -48,6 +49,8 @@ BY_A_PROCESS = 20
 ANSWERS = {200, 201, 409, 422}
 PATHS = ("", "/plan", "/diff")
 VERBS = ("submit", "plan", "diff")
+pytestmark = pytest.mark.filterwarnings("default:Generating overly large repr")
+"""What fails is told, however large the examples are."""
 MIXED: dict[str, Any] = {
     "deadline": None,
     "database": None,
@@ -236,7 +239,9 @@ def waiting_for_answers(nats_server: Any, settings: Any, transactional_db: None)
 @pytest.mark.django_db(transaction=True)
 @settings(max_examples=OVER_REAL_NATS // AT_ONCE, **MIXED)
 @given(bodies=st.lists(bad_bodies, min_size=AT_ONCE, max_size=AT_ONCE))
-def test_over_a_real_server_each_is_answered(waiting_for_answers: NatsLink, bodies: list[bytes]) -> None:
+def test_over_a_real_server_each_is_answered(
+    waiting_for_answers: NatsLink, nats_server: Any, bodies: list[bytes]
+) -> None:
     waiting_for_answers.publish([Message("build.sync", body, "inbox.1") for body in bodies])
     answers: list[Message] = []
 
@@ -247,6 +252,7 @@ def test_over_a_real_server_each_is_answered(waiting_for_answers: NatsLink, bodi
     wait_until(all_came, 30, what="an answer to each")
     accepted = [json.loads(answer.data)["id"] for answer in answers if b'"state"' in answer.data]
     named = {one for one in accepted if one}
+    wait_until(lambda: stream_messages(nats_server.url, STREAM) == 0, 40, what="the stream's copy of each")
     wait_until(lambda: Graph.objects.count() == len(named) + accepted.count(None), 40, what="what was accepted")
     assert named <= set(Graph.objects.values_list("pk", flat=True))
     forget()
