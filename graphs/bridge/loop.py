@@ -254,16 +254,18 @@ class Bridge(LinkThread):
     def _post(self, messages: Sequence[tuple[Send, Message]]) -> None:
         """What the server may not have is sent again by the sweep."""
         try:
-            connection = self._link.post([message for _, message in messages])
+            number = self._link.post([message for _, message in messages])
         except Unavailable as error:
             log.warning("bridge.not_sent messages=%d reason=%s", len(messages), error)
         else:
-            self._posted.add([send for send, _ in messages], connection)
+            self._posted.add([send for send, _ in messages], number)
 
     def _mark_sent(self) -> None:
-        """Marks what the server has and nobody has answered yet, so that it is not sent again."""
-        if self._posted and self._link.confirm(self._posted.connection):
-            store.mark_sent(self._posted.take(), self._clock())
+        """Marks what the server has and nobody has answered yet; what it may not have is left to the sweep."""
+        if self._posted:
+            if self._link.confirm(self._posted.connection):
+                store.mark_sent(self._posted.sends, self._clock())
+            self._posted.clear()
 
     def _publish(self, messages: Sequence[Message]) -> bool:
         """Whether the server has the messages. What it may not have is sent again by the sweep."""

@@ -58,7 +58,11 @@ class Posted:
         late = bool(self._sends) and time.monotonic() - self._since_s > MARK_AT_LATEST_S
         return late or len(self._sends) >= UNMARKED_MAX
 
-    def take(self) -> list[Send]:
+    @property
+    def sends(self) -> Sequence[Send]:
         """All of it, to be marked."""
-        taken, self._sends = self._sends, []
-        return taken
+        return self._sends
+
+    def clear(self) -> None:
+        """It is marked, or is left to the sweep."""
+        self._sends = []

@@ -11,7 +11,7 @@ from django.db import DataError, OperationalError
 
 from graphs import bridge as worker_side
 from graphs import export, store
-from graphs.bridge import loop, mirroring
+from graphs.bridge import loop, mirroring, posted
 from graphs.bridge.loop import GROUP, REPLY_SUBJECTS, Bridge
 from graphs.bridge.serving import StoreService
 from graphs.core.words import START_SUBJECTS
@@ -129,6 +129,7 @@ def test_a_send_that_nats_does_not_confirm_is_left_to_the_sweep(
     component = Component.objects.changes().get()
     assert (component.state, component.sent_at) == ("running", None)
     assert component.resend_at is not None
+    wait_until(lambda: bridge.patience_s > posted.MARK_WITHIN_S, what="the bridge to ask no more")
 
 
 def test_a_worker_wakes_and_ends_with_its_bridge(settings: Any, nats_server: Any) -> None:

@@ -25,7 +25,7 @@ def three() -> Posted:
 
 
 def names(found: Posted) -> list[str]:
-    return [one.component_id for one in found.take()]
+    return [one.component_id for one in found.sends]
 
 
 def test_what_was_answered_needs_no_mark(three: Posted) -> None:
