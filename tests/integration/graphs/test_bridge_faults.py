@@ -129,7 +129,22 @@ def test_a_send_that_nats_does_not_confirm_is_left_to_the_sweep(
     component = Component.objects.changes().get()
     assert (component.state, component.sent_at) == ("running", None)
     assert component.resend_at is not None
-    wait_until(lambda: bridge.patience_s > posted.MARK_WITHIN_S, what="the bridge to ask no more")
+
+
+def test_what_a_lost_connection_left_unmarked_is_left_to_the_sweep_and_asked_for_no_more(
+    server: LoopbackServer,
+) -> None:
+    link = LoopbackLink(server, REPLY_SUBJECTS, GROUP)
+    link.start()
+    bridge = Bridge(link, lambda: NOW)
+    store.submit(mapping({"vpc::a": []}), NOW, source="http")
+    bridge.push()
+    assert bridge.patience_s == posted.MARK_WITHIN_S
+    server.reachable = False
+    server.reachable = True
+    bridge.handle([])
+    assert bridge.patience_s > posted.MARK_WITHIN_S
+    assert Component.objects.changes().get().sent_at is None
 
 
 def test_a_worker_wakes_and_ends_with_its_bridge(settings: Any, nats_server: Any) -> None:
